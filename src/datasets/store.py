@@ -7,9 +7,9 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, TypeVar
 
 from src.datasets.files import DamagedDataset, OtherKind, encode, read_head, read_rates
 from src.datasets.reading.checking import check_rows
@@ -30,6 +30,8 @@ from src.files.writing import sync, write_synced
 from src.ports.clock import Clock
 
 logger = logging.getLogger(__name__)
+
+Content = TypeVar("Content")
 
 _SUFFIX: Final = ".bars"
 _on_disk: Final = DiskWork("datasets", raised=(FileNotFoundError,)).run
@@ -86,7 +88,7 @@ class DiskDatasets:
         return await _on_disk(self._read_folder, self._folder(user_id))
 
     async def get(self, user_id: str, name: str) -> Dataset:
-        return await _on_disk(_read_head_of, self._known_path(user_id, name), name)
+        return await _on_disk(_read_plain_file, self._known_path(user_id, name), name, read_head)
 
     async def source(self, user_id: str, name: str) -> DatasetSource:
         path = self._known_path(user_id, name)
@@ -220,25 +222,20 @@ def _build(
 
 
 def _read_rates_of(path: Path, name: str) -> tuple[Dataset, FundingRates]:
-    if not _is_plain_file(path):
-        raise _not_found(name)
     try:
-        return read_rates(path)
-    except FileNotFoundError as error:
-        raise _not_found(name) from error
+        return _read_plain_file(path, name, read_rates)
     except OtherKind as other:
         raise InvalidInput(
             "{field} is {got!r}, a dataset of bars. Allowed: one of funding rates.", field="fundingHistory", got=name
         ) from other
-    except DamagedDataset as damage:
-        raise _damaged(name) from damage
 
 
-def _read_head_of(path: Path, name: str) -> Dataset:
+def _read_plain_file(path: Path, name: str, read: Callable[[Path], Content]) -> Content:
+    """Read a dataset; raises SourceNotFound if there is none, StoreUnavailable if it is damaged."""
     if not _is_plain_file(path):
         raise _not_found(name)
     try:
-        return read_head(path)
+        return read(path)
     except FileNotFoundError as error:
         raise _not_found(name) from error
     except DamagedDataset as damage:
