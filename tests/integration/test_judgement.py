@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import itertools
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -62,11 +63,13 @@ def train(model: Any, bars: Bars, *, until: int | None = None) -> bytes:
     return pickle.dumps(model.fit(frame[known], rises[known]))
 
 
-def run_model(service: str, content: bytes, market: Mapping[str, str], **fields: str) -> dict[str, Any]:
+def run_model(
+    service: str, content: bytes, market: Mapping[str, str], *, filename: str = "model.pkl", **fields: str
+) -> dict[str, Any]:
     sent = httpx.post(
         f"{service}/api/models/backtest/ml",
         data={"user_id": "judge", **market, **fields},
-        files={"file": ("model.pkl", content)},
+        files={"file": (filename, content)},
         timeout=120,
     )
     assert sent.status_code == 200, sent.text
@@ -97,6 +100,19 @@ def test_model_that_scales_by_later_bars_is_disproved(service: str, bars: Bars, 
     assert signals["changed"] > 0.01 * signals["compared"]
     assert f"{signals['changed']:,} of {signals['compared']:,} signals" in reason["text"]
     assert result["warnings"][0] == reason["text"]
+
+
+def test_network_with_dropout_on_is_not_repeatable(service: str, bars: Bars, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    layers = torch.nn.Sequential(torch.nn.Linear(5, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 1))
+    with warnings.catch_warnings():
+        # torch would rather have torch.export, and sees that two traces differ.
+        warnings.simplefilter("ignore")
+        torch.jit.trace(layers.train(), torch.ones(1, 5), check_trace=False).save(str(tmp_path / "model.pt"))
+    content = (tmp_path / "model.pt").read_bytes()
+    result = run_model(service, content, market_of(bars), filename="model.pt", output_kind="value", threshold="0")
+    assert codes_of(result)[0] == "NOT_REPEATABLE"
+    assert result["judgement"]["leaks"]["rows"]["is_repeatable"] is False
 
 
 def test_model_trained_on_all_bars_has_one_part(service: str, bars: Bars) -> None:

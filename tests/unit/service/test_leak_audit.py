@@ -112,7 +112,7 @@ async def test_model_that_scales_by_later_bars_looks_ahead() -> None:
     assert result.verdict_level == "DISPROVED"
     assert codes(result)[0] == "LOOKS_AHEAD"
     repeated, ending_at_differing, others = model.asked
-    assert repeated == (300,)
+    assert repeated == (150, 300)
     assert rows.signals.prefixes == len(ending_at_differing) + len(others) <= 16
     assert len(ending_at_differing) == 8
     assert not {*ending_at_differing} & {*others}
@@ -314,10 +314,41 @@ async def test_model_with_memory_is_not_repeatable() -> None:
     calls = iter(range(99))
     model = AskedModel(lambda returns: returns + next(calls))
     result, rows = await run(model)
-    assert model.asked == [(300,)]
+    assert model.asked == [(150, 300)]
     assert rows is not None
     assert (rows.is_repeatable, rows.signals) == (False, None)
     assert codes(result)[0] == "NOT_REPEATABLE"
+
+
+async def test_model_that_starts_anew_in_each_child_is_not_repeatable() -> None:
+    class Reborn(AskedModel):
+        """As the sandbox's: each child starts with the same random numbers."""
+
+        async def predict_prefixes(self, *args: Any, lengths: Sequence[int], **options: Any) -> Sequence[Predictions]:
+            self.model = draw()
+            return await super().predict_prefixes(*args, lengths=lengths, **options)
+
+    def draw() -> Model:
+        numbers = np.random.default_rng(7)
+        return lambda returns: numbers.normal(size=returns.size)
+
+    result, rows = await run(Reborn(draw()))
+    assert rows is not None
+    assert rows.is_repeatable is False
+    assert codes(result)[0] == "NOT_REPEATABLE"
+
+
+async def test_model_that_fails_on_first_bars_is_asked_for_all() -> None:
+    def scale(returns: NDArray[np.float64]) -> NDArray[np.float64]:
+        if returns.size == 149:
+            raise ModelRejected("It does not like these rows.")
+        return returns - returns.mean()
+
+    model = AskedModel(scale)
+    _, rows = await run(model)
+    assert model.asked[:2] == [(150, 300), (300,)]
+    assert rows is not None
+    assert rows.is_repeatable is True
 
 
 async def test_model_with_same_signals_only_depends_on_rows() -> None:
