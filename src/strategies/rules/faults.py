@@ -61,8 +61,21 @@ def _visible(char: str) -> str:
     return char if is_plain else "�"
 
 
+_MEANT: Final = {
+    **dict.fromkeys(("ma", "average", "mean", "moving_average"), "sma"),
+    **dict.fromkeys(("bbands", "bollinger", "bollinger_upper"), "bb_upper"),
+    **dict.fromkeys(("crossunder", "cross_under"), "crosses_below"),
+    **dict.fromkeys(("change", "pct_change", "rate_of_change"), "roc"),
+    **dict.fromkeys(("dow", "dayofweek", "day_of_week", "monday"), "weekday"),
+    "bollinger_lower": "bb_lower", "momentum": "mom", "price": "close", "stochastic": "stoch_k",
+}  # fmt: skip
+"""What other platforms call a known name, where no likeness of letters finds it, or finds another."""
+
+
 def similar_name(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that a client may have meant; None if none is similar."""
-    names = list(known)
-    found = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6)
+    names, lowered = list(known), name.lower()
+    if _MEANT.get(lowered) in names:
+        return _MEANT[lowered]
+    found = difflib.get_close_matches(lowered, names, n=1, cutoff=0.6)
     return found[0] if found else None

@@ -139,8 +139,19 @@ class _Lexer(Lexer):
             raise _NoToken(end)
 
 
+_NAMED_ARGUMENT: Final = re.compile(r"(\w\(|,)\s*[A-Za-z_]\w*\s*\Z")
+"""What stands before the sign in sma(length = 20)."""
+
+
 def _refuse_character(source: Source, at: int) -> InvalidRule:
     char = source.text[at]
+    if char == "=" and source.text[at + 1 : at + 2] in ("<", ">"):
+        return source.fault(at, "{got!r} has no meaning. Write {right}.", got=source.text[at : at + 2],
+                            right=f"{source.text[at + 1]}=")  # fmt: skip
+    if char == "=" and _NAMED_ARGUMENT.search(source.text, 0, at):
+        return source.fault(
+            at, "Arguments have no names. Write the values alone, in their order, as in sma(close, 20)."
+        )
     if char == "=":
         return source.fault(at, "'=' has no meaning. Write == to compare.")
     if char == "!":
@@ -161,6 +172,8 @@ def _explain(source: Source, error: UnexpectedToken) -> InvalidRule:
         )
         if source.text[max(0, at - 1) : at + 1] == "**":
             problem = "Found {found}: rules have no powers. Write x * x."
+        if source.text[max(0, at - 1) : at + 1] == "<>":
+            problem = "Found {found}: write != where <> is meant."
         return source.fault(at, problem, found=found, example="{n}")
     if token.type == "COMMA":
         # After a whole rule the parser expects nothing at all: the comma of a call would be in brackets.

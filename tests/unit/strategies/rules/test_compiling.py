@@ -34,6 +34,8 @@ def fault_of(text: str, **parameters: float) -> InvalidRule:
         ("rsj(14) < 30", 1, "Unknown name 'rsj'. Did you mean rsi? Known columns: open, high, low"),
         ("1 < klose", 5, "Unknown name 'klose'. Did you mean close?"),
         ("RSI(14) < 30", 1, "Did you mean rsi?"),
+        ("bollinger_upper(20) < 30", 1, "Unknown name 'bollinger_upper'. Did you mean bb_upper?"),
+        ("price > 30", 1, "Unknown name 'price'. Did you mean close?"),
         ("__import__", 1, "Unknown name '__import__'. Known columns"),
         ("__import__(1) > 1", 1, "Unknown name '__import__'."),
         ("eval(close) > 1", 1, "Unknown name 'eval'."),
