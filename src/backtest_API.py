@@ -5,12 +5,14 @@ from __future__ import annotations
 import src.runtime.compile_cache  # noqa: F401  (before numba, which all the others import)
 
 # isort: split
+import asyncio
 import logging
 import multiprocessing
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -87,6 +89,8 @@ def create_app(settings: Settings) -> FastAPI:
     # First, because FastAPI asks one router after the other: the last of eleven is found after 0.1 of a small request.
     app.include_router(graphql)
     install_rest(app, registry=registry)
+    # In a thread: made for the first page that asks for it, it held the event loop for 1.5 s.
+    services.preparations.append(partial(asyncio.to_thread, app.openapi))
     if mcp is not None:
         mcp.install(app)
     install_pages(app)

@@ -64,6 +64,7 @@ class RunningService:
         owners = {step: getattr(step, "__self__", None) for step in services.steps.following}
         following = [step for step, owner in owners.items() if not isinstance(owner, SandboxedModelRunner)]
         services.steps = replace(services.steps, following=following)
+        services.preparations.clear()  # the description of the API takes a second of each start
         self._serving = serving(app, ws="auto")
         self.url = ""
 

@@ -95,6 +95,8 @@ class Services:
         self.downloads = downloads
         self.signer = signer
         self.steps = steps
+        self.preparations: list[Callable[[], Awaitable[object]]] = []
+        """Run before `steps.following`: what the edges want to have ready for their first clients."""
         self._is_draining = False
         self._warm_up: asyncio.Task[None] | None = None
         self._follow_up: asyncio.Task[None] | None = None
@@ -157,7 +159,7 @@ class Services:
         await asyncio.wait([warm_up])
         if warm_up.cancelled() or warm_up.exception() is not None:
             return
-        for follow_part in self.steps.following:
+        for follow_part in (*self.preparations, *self.steps.following):
             try:
                 await follow_part()
             except Exception:

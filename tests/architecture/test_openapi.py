@@ -84,6 +84,14 @@ def error_classes(kind: type[ServiceError] = ServiceError) -> Iterator[type[Serv
         yield from error_classes(below)
 
 
+async def test_document_is_made_before_anyone_asks() -> None:
+    app = create_app(Settings(_env_file=None))
+    assert app.openapi_schema is None
+    for prepare in app.state.services.preparations:
+        await prepare()
+    assert app.openapi_schema == document()
+
+
 def test_every_parameter_says_what_it_is() -> None:
     silent = [
         f"{method} {path}: {parameter['name']}"
