@@ -83,8 +83,29 @@ class IndicatorInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionInfo:
+    """A function of rules."""
+
+    name: str = reported("Its name.")
+    signature: str = reported("How it is written, with its arguments.")
+    meaning: str = reported("What it returns.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnInfo:
+    """A column of the bars that rules read."""
+
+    name: str = reported("Its name.")
+    meaning: str = reported("What it holds.")
+    minimum: float | None = reported("Its smallest value; null if there is none.", "column's unit")
+    maximum: float | None = reported("Its largest value; null if there is none.", "column's unit")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyCatalog:
-    """Strategies and indicators with their parameters."""
+    """Strategies and indicators with their parameters, and the other words of rules."""
 
     strategies: tuple[StrategyInfo, ...] = reported("The strategies that requests can name.")
     indicators: tuple[IndicatorInfo, ...] = reported("The indicators.")
+    functions: tuple[FunctionInfo, ...] = reported("The functions of rules beside the indicators.")
+    columns: tuple[ColumnInfo, ...] = reported("The columns of the bars that rules read.")

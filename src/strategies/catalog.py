@@ -1,4 +1,4 @@
-"""List the strategies and the indicators of the registries, with their parameters."""
+"""List the strategies and the indicators of the registries with their parameters, and the other words of rules."""
 
 from __future__ import annotations
 
@@ -10,11 +10,20 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, Final
 
-from src.domain.catalog import IndicatorInfo, ParameterInfo, ParameterType, StrategyCatalog, StrategyInfo
+from src.domain.catalog import (
+    ColumnInfo,
+    FunctionInfo,
+    IndicatorInfo,
+    ParameterInfo,
+    ParameterType,
+    StrategyCatalog,
+    StrategyInfo,
+)
 from src.domain.parameters import DeclaredParameter, Parameter, parameters_of
 from src.indicators.indicator import Argument, Indicator
 from src.indicators.registry import INDICATORS
 from src.strategies.registry import PARAMS, label_of, summary_of
+from src.strategies.rules.vocabulary import COLUMN_RANGES, COLUMNS, FUNCTIONS
 
 _TYPES: Final[Mapping[Any, ParameterType]] = {
     int: ParameterType.INTEGER,
@@ -28,11 +37,21 @@ _TYPES: Final[Mapping[Any, ParameterType]] = {
 
 @cache
 def build_catalog() -> StrategyCatalog:
-    """Return all strategies and indicators, in the order of their registries."""
+    """Return all strategies and indicators, in the order of their registries, and the other words of rules."""
     return StrategyCatalog(
         strategies=tuple(_describe_strategy(name) for name in PARAMS),
         indicators=tuple(_describe_indicator(indicator) for indicator in INDICATORS.values()),
+        functions=tuple(
+            FunctionInfo(name=name, signature=signature, meaning=f"{meaning}.")
+            for name, (signature, meaning) in FUNCTIONS.items()
+        ),
+        columns=tuple(_describe_column(name, meaning) for name, meaning in COLUMNS.items()),
     )
+
+
+def _describe_column(name: str, meaning: str) -> ColumnInfo:
+    least, most = COLUMN_RANGES.get(name, (None, None))
+    return ColumnInfo(name=name, meaning=f"{meaning}.", minimum=least, maximum=most)
 
 
 def _describe_strategy(name: str) -> StrategyInfo:

@@ -35,7 +35,10 @@ else:
 
 @router.get("", summary="List strategies and indicators", response_model=Envelope[CatalogAnswer])
 async def list_strategies() -> Response:
-    """List the strategies and the indicators with their parameters, from which a form can be built."""
+    """List the strategies and the indicators with their parameters, and the functions and columns of rules.
+
+    A form, or an editor of rules, can be built from it.
+    """
     catalog = build_catalog()
     count = len(catalog.strategies)
     return respond(f"{count} strategies, {len(catalog.indicators)} indicators", CatalogAnswer.of(catalog))

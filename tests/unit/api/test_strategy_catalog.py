@@ -9,11 +9,12 @@ import httpx
 import pytest
 
 from src.api.spelling import camel_case
-from src.domain.catalog import IndicatorInfo, ParameterInfo, StrategyInfo
+from src.domain.catalog import ColumnInfo, FunctionInfo, IndicatorInfo, ParameterInfo, StrategyInfo
 from src.domain.reported import reported_fields
 from src.indicators.registry import INDICATORS
 from src.strategies.catalog import build_catalog
 from src.strategies.registry import PARAMS, label_of
+from src.strategies.rules.vocabulary import known_names
 from tests.graphql_app import GraphQLClient
 from tests.rest_app import MemoryServices, make_rest_app
 
@@ -43,9 +44,11 @@ async def fetch_catalog() -> dict[str, Any]:
 
 
 async def test_both_apis_list_the_same() -> None:
-    document = (
-        f"{{ strategies {{ strategies {{ {selection(StrategyInfo)} }} indicators {{ {selection(IndicatorInfo)} }} }} }}"
-    )
+    kinds = {
+        "strategies": StrategyInfo, "indicators": IndicatorInfo, "functions": FunctionInfo, "columns": ColumnInfo,
+    }  # fmt: skip
+    lists = " ".join(f"{name} {{ {selection(kind)} }}" for name, kind in kinds.items())
+    document = f"{{ strategies {{ {lists} }} }}"
     assert (await GraphQLClient().data(document))["strategies"] == await fetch_catalog()
 
 
@@ -53,6 +56,16 @@ async def test_list_has_every_strategy_and_indicator_in_order() -> None:
     catalog = await fetch_catalog()
     assert {item["name"]: item["label"] for item in catalog["strategies"]} == {name: label_of(name) for name in PARAMS}
     assert [item["name"] for item in catalog["indicators"]] == list(INDICATORS)
+
+
+async def test_list_has_every_word_of_rules() -> None:
+    catalog = await fetch_catalog()
+    words = [item["name"] for part in ("columns", "functions", "indicators") for item in catalog[part]]
+    assert words == list(known_names())
+    assert find(catalog["columns"], "hour") == {
+        "name": "hour", "meaning": "The hour of the bar's open, 0…23 UTC.", "minimum": 0, "maximum": 23
+    }  # fmt: skip
+    assert find(catalog["functions"], "crosses_above")["signature"] == "crosses_above(a, b)"
 
 
 def find(items: list[Any], name: str) -> Any:

@@ -81,7 +81,7 @@ def test_every_number_says_its_unit() -> None:
         "per cent", "fraction", "ratio", "count", "Number of", "bars",
         "quote currency", "base asset", "Index", "milliseconds",
         "Length", "at least this", "Seed", "same seed", "Fraction", "Bars", "As mlModel",
-        "probability", "figure's unit", "reason's unit", "parameter's unit", "same unit",
+        "probability", "figure's unit", "reason's unit", "parameter's unit", "column's unit", "same unit",
         "objective's unit", "metric's unit", "seconds", "1/s", "bytes",
         "calendar year", "0…100", "standard deviations", "average true ranges", "ATR of the signal's bar",
     )  # fmt: skip
