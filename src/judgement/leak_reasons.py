@@ -8,7 +8,7 @@ from typing import Final
 from src.domain.leaks import OverlapSigns, RowAudit, SignalChanges, TrainingOverlap
 from src.domain.verdict import Reason, ReasonCode, VerdictLevel
 from src.judgement.evidence import Evidence, count_noun, format_figure, make_objection
-from src.judgement.leaks import MAX_CHANGED_SIGNALS, MAX_HIT_RATE, MAX_KUIPER_RANGE, MAX_LAG_Z
+from src.judgement.leaks import MAX_CHANGED_SIGNALS, MAX_KUIPER_RANGE, MAX_LAG_Z, hit_rate_limit
 
 ROW_AUDIT_FALSE_ALARMS: Final = 0.03
 """Of 109 honest models in 8 formats none differed in the comparison of rows, so none was called unrepeatable or
@@ -160,12 +160,12 @@ def _training_objections(training: TrainingOverlap, bars: int) -> Iterator[Reaso
 
 def _overlap_objections(overlap: OverlapSigns) -> Iterator[Reason]:
     if overlap.has_high_hit_rate and overlap.hit_rate is not None:
-        limit, rate = MAX_HIT_RATE * 100, overlap.hit_rate * 100
+        limit, rate = hit_rate_limit(overlap.hit_bars) * 100, overlap.hit_rate * 100
         yield _overlap_objection(
             ReasonCode.HIGH_HIT_RATE,
             f"The next bar went the position's way in {format_figure(rate, limit)} % of "
-            f"{count_noun(overlap.hit_bars, 'bar')}; over {format_figure(limit)} % is rarely seen on bars that a model "
-            "was not trained on.",
+            f"{count_noun(overlap.hit_bars, 'bar')}; over {format_figure(limit)} % is rarely seen on so many "
+            "bars that a model was not trained on.",
             (rate, limit, "per cent"),
         )
     if overlap.has_wide_kuiper_range and overlap.kuiper_range is not None:

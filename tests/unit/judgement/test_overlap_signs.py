@@ -31,10 +31,12 @@ def test_hit_rate_needs_200_bars(bars: int, is_measured: bool) -> None:
     assert not found.is_any_seen
 
 
-@pytest.mark.parametrize(("hits", "is_seen"), [(570, False), (571, True)])
-def test_hit_rate_over_57_per_cent_is_sign(hits: int, is_seen: bool) -> None:
+@pytest.mark.parametrize(
+    ("hits", "bars", "is_seen"), [(596, 1000, False), (597, 1000, True), (125, 200, False), (126, 200, True)]
+)
+def test_hit_rate_beyond_chance_is_sign(hits: int, bars: int, is_seen: bool) -> None:
     rng = np.random.default_rng(3)
-    found = of_hits(rng.permutation(np.arange(1000) < hits).tolist())
+    found = of_hits(rng.permutation(np.arange(bars) < hits).tolist())
     assert found.has_high_hit_rate == found.is_any_seen == is_seen
 
 

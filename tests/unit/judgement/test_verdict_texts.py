@@ -112,7 +112,7 @@ TEXTS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         model(overlap=replace(SEEN, has_wide_kuiper_range=False, has_high_lag_z=False)),
-        "The next bar went the position's way in 61.3 % of 800 bars; over 57 % is rarely seen on bars "
+        "The next bar went the position's way in 61.3 % of 800 bars; over 59.9 % is rarely seen on so many bars "
         "that a model was not trained on.",
     ),
     (
