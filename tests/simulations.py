@@ -128,7 +128,11 @@ SHARED_RULES = st.builds(
 def all_rules(draw: st.DrawFn) -> TradingRules:
     """Rules that the event-driven engine knows."""
     exits = draw(EXITS)
-    sizings = [SIZINGS, st.builds(Sizing, quote_amount=st.sampled_from([10.0, 4_000.0, 1e6]))]
+    sizings = [
+        SIZINGS,
+        st.builds(Sizing, quote_amount=st.sampled_from([10.0, 4_000.0, 1e6])),
+        st.builds(Sizing, volatility_target=st.sampled_from([0.05, 0.4, 30.0])),
+    ]
     if not (exits.first_stop_rate is exits.first_stop_atr is None):
         sizings.append(st.builds(Sizing, risk_fraction=st.sampled_from([0.001, 0.02, 1.0])))
     return TradingRules(

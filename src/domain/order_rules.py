@@ -41,6 +41,9 @@ MIN_CASH: Final = 1e-6
 MAX_AMOUNT: Final = 1e15
 """Larger float64 amounts cannot represent cents."""
 
+MAX_VOLATILITY: Final = 100.0
+"""More than that of any market; a larger number is probably meant as per cent."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizing:
@@ -78,6 +81,17 @@ class Sizing:
         default=None,
         unit="fraction",
         bounds=Bounds(minimum=0, maximum=1, is_minimum_open=True),
+        default_meaning="all cash, if no other size is given either",
+        is_event_driven_only=True,
+    )
+
+    volatility_target: float | None = parameter(
+        name="volatility_target",
+        meaning="Volatility aimed at: an entry is worth it, divided by the volatility of the last 30 days, of equity, "
+        "at most leverage; not together with another size",
+        default=None,
+        unit="fraction per year",
+        bounds=Bounds(minimum=0, maximum=MAX_VOLATILITY, is_minimum_open=True),
         default_meaning="all cash, if no other size is given either",
         is_event_driven_only=True,
     )

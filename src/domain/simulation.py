@@ -97,9 +97,10 @@ class Simulation:
     `equity`, `cash`, `position` [n] float64 at each bar's close, equity = cash + position × close; `position` in units
     of the base asset, negative when short. `fills` and `trades` are structured arrays (`FILL_DTYPE`, `TRADE_DTYPE`) in
     time order. `reduced_entries` counts entries cut to what cash allowed, `dropped_entries` those too small for the
-    exchange or without their exits, `ambiguous_bars` the bars in which `IntrabarPolicy` decided, `liquidations` the
-    positions that lost their margin. `resolved_bars` counts the bars that were traded by the finer bars inside them,
-    `unresolved_bars` those whose finer bars are not whole. With leverage, cash is negative by what is borrowed.
+    exchange, without their exits or without a size, `ambiguous_bars` the bars in which `IntrabarPolicy` decided,
+    `liquidations` the positions that lost their margin. `resolved_bars` counts the bars that were traded by the finer
+    bars inside them, `unresolved_bars` those whose finer bars are not whole. With leverage, cash is negative by what is
+    borrowed.
     """
 
     equity: NDArray[np.float64]

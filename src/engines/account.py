@@ -126,6 +126,25 @@ def purchase_at_risk(
 
 
 @compiled
+def purchase_at_volatility(
+    target: float, volatility: float, budget: float, price: float, fee_rate: float, margin_rate: float
+) -> Purchase:
+    """Buy at `price` (after slippage) what is worth `target` ÷ `volatility` of the equity, at most the leverage.
+
+    Parameters
+    ----------
+    target, volatility
+        Per year, fractions; more than 0.
+    budget
+        Equal to the equity, as no position is open. A position at the leverage takes all of it, costs included.
+    """
+    fraction = target / volatility
+    if fraction * margin_rate >= 1.0:
+        return purchase_for(budget, price, fee_rate, margin_rate)
+    return purchase_of(fraction * budget / price, budget, price, fee_rate, margin_rate)
+
+
+@compiled
 def size_entry(
     cash: float, price: float, fixed_units: float, equity_fraction: float, fee_rate: float, margin_rate: float
 ) -> Purchase:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from src.engines.book import Book, get_direction
 from src.engines.compiled import compiled
 from src.engines.funding import pay_at_open, pay_funding, rate_inside
+from src.engines.measures import BarMeasures
 from src.engines.order_steps import (
     expire_entry,
     fill_market_orders,
@@ -23,6 +24,15 @@ from src.engines.plan import Plan
 from src.engines.positions import fill_exits, has_reached_exit, move_stops
 from src.engines.rungs import has_reached_rung
 from src.engines.walk import walk_bar, walk_entry_bar
+
+
+@compiled
+def note_measures(book: Book, bar: int, measures: BarMeasures, plan: Plan) -> None:
+    """Note the figures of the bar that the rules use; asked for by `plan.uses_measures`."""
+    if plan.uses_atr:
+        book.bar_atr = measures.atr[bar]
+    if plan.uses_volatility:
+        book.bar_volatility = measures.volatility[bar]
 
 
 @compiled

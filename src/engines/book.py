@@ -61,10 +61,13 @@ class Book:
     entry_level: float
     entry_atr: float
     """The ATR of the signal's bar; read if distances are in ATR."""
+    entry_volatility: float
+    """The volatility per year at the signal's bar; read if the size is a target of it."""
     entry_last_bar: int
     """The last bar in which an entry that waits may be filled."""
     bar_atr: float
     """The ATR of the bar at hand."""
+    bar_volatility: float
     trail_distance: float
     """How far the trailing stop lies from the best price, in the quote currency; NaN if that is a fraction."""
     calm_until_bar: int
@@ -72,7 +75,7 @@ class Book:
     fill_count: int
     reduced_entries: int
     dropped_entries: int
-    """Entries that were not made, because the exchange would have refused them, or nothing could protect them."""
+    """Entries that were not made: the exchange would have refused them, or nothing says how to protect or size them."""
     ambiguous_bars: int
     liquidations: int
     is_liquidated: int

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from src.domain.bars import Bars
 from src.engines.account import mark_to_market
-from src.engines.bar_steps import close_bar, has_event, has_reached_order, open_bar, trade_range
+from src.engines.bar_steps import close_bar, has_event, has_reached_order, note_measures, open_bar, trade_range
 from src.engines.book import Book
 from src.engines.compiled import compiled
 from src.engines.funding import pay_at_open, rate_inside
+from src.engines.measures import BarMeasures
 from src.engines.orders import TOUCH, BarPrices, entry_extreme, reaches_entry
 from src.engines.plan import Plan
 from src.engines.positions import end_run
@@ -123,7 +124,7 @@ def simulate_inside(
     books: NDArray[np.void],
     fills: NDArray[np.void],
     balances: tuple[Prices, Prices, Prices],
-    atr: Prices,
+    measures: BarMeasures,
     answers: NDArray[np.int8],
 ) -> None:
     """Do what `simulate` does, with the finer bars; `answers` [n] say what became of each bar."""
@@ -133,8 +134,8 @@ def simulate_inside(
     last, has_funding, rate = close.size - 1, plan.funding_rate != 0.0, 0.0
     for bar in range(close.size):
         prices = BarPrices(open[bar], high[bar], low[bar], close[bar])
-        if plan.uses_atr:
-            book.bar_atr = atr[bar]
+        if plan.uses_measures:
+            note_measures(book, bar, measures, plan)
         if has_funding:
             pay_at_open(book, fills, bar, prices.open, marks[bar], plan)
             rate = rate_inside(marks[bar], plan)

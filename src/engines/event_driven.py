@@ -96,6 +96,7 @@ from src.engines import compiled as compiling
 from src.engines import detail as detail_steps
 from src.engines import filters as exchange_filters
 from src.engines import funding as funding_steps
+from src.engines import measures as bar_measures
 from src.engines import orders as matching_rules
 from src.engines import paths as bar_paths
 from src.engines import plan as plan_layout
@@ -103,17 +104,17 @@ from src.engines import positions as position_steps
 from src.engines import rungs as rung_levels
 from src.engines import walk as rung_fills
 from src.engines.account import mark_to_market
-from src.engines.bar_steps import funded_step, has_event, step
+from src.engines.bar_steps import funded_step, has_event, note_measures, step
 from src.engines.book import create_book
 from src.engines.compiled import compiled, fingerprint
 from src.engines.detail import ASKED, NOT_ASKED, RESOLVED, cached_inside, find_finer
 from src.engines.funding_marks import AT_OPEN, INSIDE, marks_of
 from src.engines.ledger import check_growth, pair_trades
+from src.engines.measures import BarMeasures, measure_bars
 from src.engines.orders import BarPrices
 from src.engines.paths import OTHER_POLICY
 from src.engines.plan import Plan, build_plan, plan_record
 from src.engines.positions import end_run, move_stops
-from src.engines.ranges import atr_bars_of, measure_ranges
 
 Prices = NDArray[np.float64]
 
@@ -131,20 +132,20 @@ def simulate(
     books: NDArray[np.void],
     fills: NDArray[np.void],
     balances: tuple[Prices, Prices, Prices],
-    atr: Prices,
+    measures: BarMeasures,
 ) -> None:
     """Run the only book of `books` through the bars from `part[0]` to before `part[1]`; write `fills` and `balances`.
 
     `marks` are those of `funding_marks`, not read without funding; `balances` are cash, position and equity [n].
-    `atr` [n] is empty if the plan does not use it.
+    Of `measures` those that the plan uses are read.
     """
     book, plan = books[0], plans[0]
     cash, position, equity = balances
     has_funding = plan.funding_rate != 0.0
     for bar in range(part[0], part[1]):
         prices = BarPrices(open[bar], high[bar], low[bar], close[bar])
-        if plan.uses_atr:
-            book.bar_atr = atr[bar]
+        if plan.uses_measures:
+            note_measures(book, bar, measures, plan)
         if has_funding and (marks[bar, AT_OPEN] != 0.0 or marks[bar, INSIDE] != 0.0):
             funded_step(book, fills, bar, prices, action[bar], marks[bar], plan)
         elif has_event(book, bar, prices, action[bar]):
@@ -190,6 +191,7 @@ RULES: Final = (
     funding_marks,
     rung_levels,
     rung_fills,
+    bar_measures,
     bar_steps,
     plan_layout,
     simulation,
@@ -237,7 +239,7 @@ class EventDrivenEngine:
         _simulate_inside(
             (bars.open, bars.high, bars.low, bars.close), find_finer(bars, inside), signals.action,
             marks_of(bars, rules.funding), plan_record(plan), books, fills, (cash, position, equity),
-            measure_ranges((bars.high, bars.low, bars.close), atr_bars_of(rules.exits)), answers,
+            measure_bars(bars, rules), answers,
         )  # fmt: skip
         counts = np.bincount(answers, minlength=RESOLVED + 1)
         done = _conclude(bars, books[0], fills, cash, position, equity)
@@ -264,8 +266,7 @@ class EventDrivenEngine:
         cash, position, equity = np.empty((3, len(bars)))
         marks = marks_of(bars, rules.funding)
         arrays = (bars.open, bars.high, bars.low, bars.close, signals.action, marks)
-        ranges = measure_ranges((bars.high, bars.low, bars.close), atr_bars_of(rules.exits))
-        written = (books, fills, (cash, position, equity), ranges)
+        written = (books, fills, (cash, position, equity), measure_bars(bars, rules))
         first = 0
         for bar in other_policy_bars:
             _simulate((first, bar), *arrays, plans, *written)

@@ -151,7 +151,8 @@ def place_orders(book: Book, bar: int, close: float, signal: int, plan: Plan) ->
     direction that it closes.
 
     If signals do not close positions, none does anything while one is open. Without an ATR, no entry is placed whose
-    exits are counted in it: it would be without the protection asked for.
+    exits are counted in it: it would be without the protection asked for. Without a volatility, none is placed whose
+    size is a target of it.
     """
     if signal in (CLOSE_LONG, CLOSE_SHORT):
         close_direction(book, 1 if signal == CLOSE_LONG else -1, plan)
@@ -167,7 +168,11 @@ def place_orders(book: Book, bar: int, close: float, signal: int, plan: Plan) ->
         if plan.uses_atr and not book.bar_atr > 0.0:
             book.dropped_entries += 1
             return
+        if plan.uses_volatility and not book.bar_volatility > 0.0:
+            book.dropped_entries += 1
+            return
         book.entry_atr = book.bar_atr
+        book.entry_volatility = book.bar_volatility
         book.entry_side = signal
         book.entry_kind = plan.entry_kind
         level = entry_level(close, signal, plan.entry_kind, plan.entry_offset_rate)

@@ -56,6 +56,7 @@ class Plan(NamedTuple):
     equity_fraction: float
     quote_amount: float
     risk_fraction: float
+    volatility_target: float
     first_stop_rate: float
     first_stop_atr: float
     """The distance of the nearest stop of a new position: a fraction of its price, or in ATR."""
@@ -76,7 +77,10 @@ class Plan(NamedTuple):
     stop_loss_rate: float
     take_profit_rate: float
     trailing_stop_rate: float
+    uses_measures: bool
+    """Whether a figure of each bar (`measures`) is noted in the book: `uses_atr` or `uses_volatility`."""
     uses_atr: bool
+    uses_volatility: bool
     stop_loss_atr: float
     take_profit_atr: float
     trailing_stop_atr: float
@@ -150,6 +154,7 @@ def build_plan(rules: TradingRules) -> Plan:
         equity_fraction=1.0 if sizing.equity_fraction is None else float(sizing.equity_fraction),
         quote_amount=_or_nan(sizing.quote_amount),
         risk_fraction=_or_nan(sizing.risk_fraction),
+        volatility_target=_or_nan(sizing.volatility_target),
         first_stop_rate=_or_nan(exits.first_stop_rate),
         first_stop_atr=_or_nan(exits.first_stop_atr),
         margin_rate=1.0 / float(rules.margin.leverage),
@@ -165,7 +170,9 @@ def build_plan(rules: TradingRules) -> Plan:
         stop_loss_rate=_or_nan(exits.stop_loss_rate),
         take_profit_rate=math.nan if targets else _or_nan(exits.take_profit_rate),
         trailing_stop_rate=_or_nan(exits.trailing_stop_rate),
+        uses_measures=exits.atr.is_used or sizing.volatility_target is not None,
         uses_atr=exits.atr.is_used,
+        uses_volatility=sizing.volatility_target is not None,
         stop_loss_atr=_or_nan(exits.atr.stop_loss),
         take_profit_atr=_or_nan(exits.atr.take_profit),
         trailing_stop_atr=_or_nan(exits.atr.trailing_stop),

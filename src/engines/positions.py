@@ -22,6 +22,7 @@ from src.engines.account import (
     liquidation_level,
     made_limit,
     purchase_at_risk,
+    purchase_at_volatility,
     purchase_worth,
     size_entry,
     slipped_price,
@@ -121,14 +122,18 @@ def first_stop_distance(price: float, side: int, atr: float, plan: Plan) -> floa
 
 
 @compiled
-def size_position(cash: float, side: int, price: float, atr: float, fee_rate: float, plan: Plan) -> Purchase:
-    """Return the size of an entry at `price` (after slippage) from a flat book."""
+def size_position(book: Book, side: int, price: float, fee_rate: float, plan: Plan) -> Purchase:
+    """Return the size of an entry at `price` (after slippage); the book is flat."""
+    cash = book.cash
     if not math.isnan(plan.quote_amount):
         return purchase_worth(plan.quote_amount, cash, price, fee_rate, plan.margin_rate)
     if not math.isnan(plan.risk_fraction):
         risk = plan.risk_fraction * cash
-        loss = first_stop_distance(price, side, atr, plan)
+        loss = first_stop_distance(price, side, book.entry_atr, plan)
         return purchase_at_risk(risk, loss, cash, price, fee_rate, plan.margin_rate)
+    if plan.uses_volatility:
+        target, volatility = plan.volatility_target, book.entry_volatility
+        return purchase_at_volatility(target, volatility, cash, price, fee_rate, plan.margin_rate)
     return size_entry(cash, price, plan.fixed_units, plan.equity_fraction, fee_rate, plan.margin_rate)
 
 
@@ -143,7 +148,7 @@ def open_position(
     side = book.entry_side
     book.entry_side = 0
     price = slipped_price(market_price, side, terms.slippage_rate)
-    purchase = size_position(book.cash, side, price, book.entry_atr, terms.fee_rate, plan)
+    purchase = size_position(book, side, price, terms.fee_rate, plan)
     if book.cash <= ABSOLUTE_TOLERANCE or purchase.quantity <= SMALLEST_ORDER:
         return
     purchase = in_steps(purchase, price, terms.fee_rate, plan)

@@ -48,7 +48,8 @@ def _notes_on_prices(evidence: Evidence) -> Iterator[Reason]:
         yield make_note(
             ReasonCode.ENTRIES_DROPPED,
             f"{count_noun(evidence.dropped_entries, 'signal')} opened nothing: the entry would have been less than the "
-            "exchange takes (stepSize, minNotional), or its exits are counted in ATR and there was none.",
+            "exchange takes (stepSize, minNotional), or its exits are counted in ATR, or its size is a "
+            "target of volatility, and there was none.",
             value=float(evidence.dropped_entries),
             threshold=0.0,
             unit="entries",

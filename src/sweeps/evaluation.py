@@ -28,7 +28,9 @@ from src.domain.trading import TradingRules
 from src.domain.trials import TrialTable
 from src.engines.funding_marks import count_marks, marks_of
 from src.engines.ledger import unbounded_growth
-from src.engines.ranges import atr_bars_of, measure_ranges
+from src.engines.measures import BarMeasures
+from src.engines.ranges import NO_RANGES, atr_bars_of, measure_ranges
+from src.engines.volatility import measure_volatility
 from src.judgement.overfitting import DEFAULT_BLOCKS
 from src.strategies.crossover import CrossoverParams, describe_crossover
 from src.sweeps.crossings import Events, add_closes, find_crossings
@@ -129,6 +131,7 @@ class Evaluator:
         self._reader = RowReader(inputs.request)
         marks = self._find_marks(bars)
         self._market, self.slots = build_market_arrays(bars, backtest.annualization, marks)
+        self._volatility = measure_volatility(bars) if self._aims_at_volatility() else NO_RANGES
         self._signals = SignalSource(backtest, bars, inputs.history, inputs.predictions)
         self.kernel: Final = self._choose_kernel()
         self._crosses_means = isinstance(backtest.strategy, CrossoverParams) and not backtest.use_fallback
@@ -208,6 +211,11 @@ class Evaluator:
             else marks_of(bars, funding)
         )
 
+    def _aims_at_volatility(self) -> bool:
+        """Return whether a row's size is a target of volatility."""
+        names = {item.name for item in self._reader.items}
+        return self._request.backtest.rules.sizing.volatility_target is not None or "volatility_target" in names
+
     def _choose_kernel(self) -> Kernel:
         backtest, names = self._request.backtest, {item.name for item in self._reader.items}
         if not trades_at_market(backtest.rules) or names & _ORDER_RULES:
@@ -240,7 +248,7 @@ class Evaluator:
             yield from self._add_ranges(batch, prepared.atr_bars[batch.rows])
 
     def _add_ranges(self, batch: _Batch, atr_bars: Whole) -> Iterator[_Batch]:
-        """Yield the rows of a batch with their ATR, those of one length at a time."""
+        """Yield the rows of a batch with their measures, those of one length of ATR at a time."""
         columns = (self._market.high, self._market.low, self._market.close)
         for length in np.unique(atr_bars).tolist():
             places = np.flatnonzero(atr_bars == length)
@@ -248,7 +256,9 @@ class Evaluator:
             yield _Batch(
                 rows=batch.rows[places],
                 given=given._replace(
-                    groups=given.groups[places], plans=given.plans[places], atr=measure_ranges(columns, length)
+                    groups=given.groups[places],
+                    plans=given.plans[places],
+                    measures=BarMeasures(atr=measure_ranges(columns, length), volatility=self._volatility),
                 ),
             )
 

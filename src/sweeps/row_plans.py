@@ -38,7 +38,7 @@ def trades_at_market(rules: TradingRules) -> bool:
         and rules.entry.type is EntryType.MARKET
         and not rules.entry.additions
         and rules.exits == _NO_EXITS
-        and rules.sizing.quote_amount is rules.sizing.risk_fraction is None
+        and rules.sizing.quote_amount is rules.sizing.risk_fraction is rules.sizing.volatility_target is None
         and rules.margin.leverage == 1
         and rules.exchange == _NO_RULES_OF_EXCHANGE
         and not rules.funding.is_paid

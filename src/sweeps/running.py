@@ -13,7 +13,7 @@ from src.domain.simulation import FILL_DTYPE
 from src.engines import event_driven
 from src.engines.book import create_book
 from src.engines.compiled import compiled, compiled_with_memory, fingerprint
-from src.engines.ranges import NO_RANGES
+from src.engines.measures import NO_MEASURES, BarMeasures
 from src.judgement import trial_directions
 from src.judgement.overfitting import DEFAULT_BLOCKS
 from src.judgement.trial_directions import measure_direction
@@ -48,14 +48,14 @@ class RowInputs(NamedTuple):
     """Rows [k] to run: row i does the events of its group `groups[i]` under the rules `plans[i]` (`ROW_PLAN_DTYPE`).
 
     `actions` [g, n] are those of the groups, bar by bar; rows that need no orders do not read it, and it may be empty.
-    `atr` [n] is that of all these rows, empty if none of them uses it.
+    `measures` are those of all these rows, without those that none of them uses.
     """
 
     events: Events
     actions: NDArray[np.int8]
     groups: Whole
     plans: NDArray[np.void]
-    atr: Floats = NO_RANGES
+    measures: BarMeasures = NO_MEASURES
 
 
 class RowResults(NamedTuple):
@@ -131,7 +131,7 @@ def _trade(market: MarketArrays, given: RowInputs, row: int, scratch: _Scratch, 
     if not rules.by_orders:
         return trade_at_market(market, bars, actions, rules, scratch.balances, sums)
     return trade_by_orders(
-        market, bars, given.actions[group], given.atr, rules, scratch.books, scratch.fills, scratch.balances, sums
+        market, bars, given.actions[group], given.measures, rules, scratch.books, scratch.fills, scratch.balances, sums
     )
 
 

@@ -21,10 +21,11 @@ from src.engines.account import (
     slipped_price,
     subtract,
 )
-from src.engines.bar_steps import funded_step, has_event, step
+from src.engines.bar_steps import funded_step, has_event, note_measures, step
 from src.engines.book import Book, get_direction
 from src.engines.compiled import compiled
 from src.engines.funding_marks import AT_OPEN, INSIDE
+from src.engines.measures import BarMeasures
 from src.engines.orders import BarPrices, reaches_stop, reaches_target
 from src.engines.plan import NEVER
 from src.engines.positions import end_run, move_stops
@@ -224,7 +225,7 @@ def trade_by_orders(
     market: MarketArrays,
     event_bars: NDArray[np.int32],
     action: NDArray[np.int8],
-    atr: Floats,
+    measures: BarMeasures,
     row: RowPlan,
     books: NDArray[np.void],
     fills: NDArray[np.void],
@@ -233,7 +234,7 @@ def trade_by_orders(
 ) -> int:
     """Trade the events [m] of a row by the event-driven engine's rules; write `balances` and return how many.
 
-    `action` [n] has the events' actions, `atr` [n] is empty if the rules do not use it; `fills` has room for
+    `action` [n] has the events' actions, of `measures` those that the rules use are read; `fills` has room for
     m × `most_fills` records, and `balances` for as many more as bars pay funding. The loop is the engine's, but for the
     bars that it skips: without a waiting order, only a signal changes a flat book, and a position whose stops do not
     move and that pays no funding changes by a signal, at a level or at its time exit.
@@ -260,8 +261,8 @@ def trade_by_orders(
             break
         prices = BarPrices(open_[bar], high[bar], low[bar], close[bar])
         cash_before = book.cash
-        if plan.uses_atr:
-            book.bar_atr = atr[bar]
+        if plan.uses_measures:
+            note_measures(book, bar, measures, plan)
         if has_funding and (marks[bar, AT_OPEN] != 0.0 or marks[bar, INSIDE] != 0.0):
             funded_step(book, fills, bar, prices, action[bar], marks[bar], plan)
         elif has_event(book, bar, prices, action[bar]):

@@ -19,6 +19,7 @@ CASES: dict[str, dict[str, Any]] = {
     "steps": {"tickSize": 0.5, "stepSize": 0.25, "minNotional": 100.0, "stopLoss": 0.05},
     "too small": {"minNotional": 1e6},
     "ranges": {"stopLossAtr": 2.0, "takeProfitAtr": 5.0, "atrBars": 400, "riskPercent": 0.01, "intrabar": "NEAREST"},
+    "volatility": {"volatilityTarget": 0.2, "leverage": 2.0},
 }
 RUN = """mutation ($input: BacktestInput!) { runEventDrivenBacktest(input: $input) {
   droppedEntries totalFills metrics { finalEquity } settings { %s } } }"""

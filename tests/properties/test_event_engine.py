@@ -205,7 +205,8 @@ def test_exchange_would_take_every_entry(market: Market, rules: TradingRules) ->
     if exchange.min_notional is not None:
         entries = fills[is_entry]
         assert (entries["quantity"] * entries["price"] >= exchange.min_notional * (1 - 1e-9)).all()
-    if exchange.step_size is exchange.min_notional is None and not rules.exits.atr.is_used:
+    measures = rules.exits.atr.is_used or rules.sizing.volatility_target is not None
+    if exchange.step_size is exchange.min_notional is None and not measures:
         assert simulation.dropped_entries == 0
 
 

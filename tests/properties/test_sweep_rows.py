@@ -128,6 +128,15 @@ def test_rows_of_distances_equal_single_runs(rules: TradingRules, bars: Bars) ->
 
 
 @given(RULES, market_bars)
+def test_rows_of_volatility_targets_equal_single_runs(rules: TradingRules, bars: Bars) -> None:
+    rules = replace(rules, sizing=Sizing())
+    backtest = make_request(engine=EngineName.EVENT_DRIVEN, rules=rules, strategy=CrossoverParams(fast=2, slow=5))
+    swept: dict[str, list[Any]] = {"volatility_target": [0.05, 0.4, 30.0, 0.2], "leverage": [1.0, 3.0, 1.0, 20.0]}
+    request, values = build_sweep(backtest, swept)
+    assert_rows_agree(request, values, bars)
+
+
+@given(RULES, market_bars)
 def test_rows_of_exchange_rules_equal_single_runs(rules: TradingRules, bars: Bars) -> None:
     rules = replace(rules, exchange=ExchangeRules())
     backtest = make_request(engine=EngineName.EVENT_DRIVEN, rules=rules, strategy=CrossoverParams(fast=2, slow=5))

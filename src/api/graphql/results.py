@@ -142,7 +142,9 @@ class BacktestSummary(Run):
 class BacktestResult(Run):
     total_fills: int = described("Orders executed, a count.")
     reduced_entries: int = described("Entries cut to what the cash allowed, a count.")
-    dropped_entries: int = described("Entries too small for the exchange, or without their exits, a count.")
+    dropped_entries: int = described(
+        "Entries too small for the exchange, without their exits or without a size, a count."
+    )
     ambiguous_bars: int = described("Bars in which `intrabar` decided what was hit, a count.")
     liquidations: int = described("Positions that were liquidated, a count.")
     is_liquidated: bool = described("Whether equity reached zero, which ended the trading.")

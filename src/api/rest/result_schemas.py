@@ -269,7 +269,9 @@ class ResultAnswer(SummaryAnswer):
 
     total_fills: int = Field(description="Orders executed.")
     reduced_entries: int = at("run.simulation.reduced_entries", "Entries cut to what cash allowed.")
-    dropped_entries: int = at("run.simulation.dropped_entries", "Entries too small, or without their exits.")
+    dropped_entries: int = at(
+        "run.simulation.dropped_entries", "Entries too small, without their exits or without a size."
+    )
     ambiguous_bars: int = at("run.simulation.ambiguous_bars", "Bars in which intrabar decided what was hit.")
     liquidations: int = at("run.simulation.liquidations", "Positions that were liquidated.")
     is_liquidated: bool = at("run.simulation.is_liquidated", "Whether losses ended the run.")

@@ -273,12 +273,12 @@ TEXTS: list[tuple[dict[str, Any], str]] = [
     (
         {"dropped_entries": 1},
         "1 signal opened nothing: the entry would have been less than the exchange takes (stepSize, minNotional), or "
-        "its exits are counted in ATR and there was none.",
+        "its exits are counted in ATR, or its size is a target of volatility, and there was none.",
     ),
     (
         {"dropped_entries": 1_200},
         "1,200 signals opened nothing: the entry would have been less than the exchange takes (stepSize, minNotional), "
-        "or its exits are counted in ATR and there was none.",
+        "or its exits are counted in ATR, or its size is a target of volatility, and there was none.",
     ),
     (
         {"best_trades": without_best(-3.2)},

@@ -62,7 +62,7 @@ TRADING: Final[Mapping[str, list[object]]] = {
     "entry_offset": [0, 0.1], "entry_bars": [1, 2], "direction": ["LONG", "SHORT"], "stop_loss": [0.1],
     "funding": ["NONE", "CONSTANT", "HISTORY"], "funding_rate": [0, -0.001], "funding_history": ["mine"],
     "max_bars": [3], "intrabar": ["PESSIMISTIC", "NEAREST"], "stop_loss_atr": [2], "trailing_stop_atr": [1.5],
-    "trailing_start": [0.1], "risk_percent": [0.01], "step_size": [0.1],
+    "trailing_start": [0.1], "risk_percent": [0.01], "step_size": [0.1], "volatility_target": [0.5],
 }  # fmt: skip
 CROSSOVER: Final = {"fast": [5], "slow": [60]}
 TRAINING: Final = {"trained_from": ["2020-01-01"], "trained_to": ["2020-02-01T12:00Z"], "label_horizon": [3]}
