@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from src.domain.atr_exits import AtrDistances
 from src.domain.bars import Bars
 from src.domain.exchange_rules import ExchangeRules
+from src.domain.exit_orders import ExitOrder, ExitType
 from src.domain.funding import Funding, FundingKind
 from src.domain.intervals import INTERVALS
 from src.domain.ladders import AddEntry, TakeProfit
@@ -82,6 +83,12 @@ ADDITIONS = st.one_of(
 )
 
 
+EXIT_ORDERS = st.one_of(
+    st.just(ExitOrder()),
+    st.builds(ExitOrder, type=st.just(ExitType.LIMIT), offset_rate=st.sampled_from([0.0, 0.004, 0.05])),
+)
+
+
 @st.composite
 def all_exits(draw: st.DrawFn) -> Exits:
     """All exits but that at the end, which a shorter run has elsewhere."""
@@ -95,6 +102,7 @@ def all_exits(draw: st.DrawFn) -> Exits:
         multiples.pop("take_profit", None)
     atr = AtrDistances(**multiples, bars=draw(st.sampled_from([1, 3, 14])))  # type: ignore[arg-type]
     has_trailing = rates["trailing_stop"] is not None or atr.trailing_stop is not None
+    on_signal = draw(st.booleans())
     return Exits(
         **{f"{name}_rate": rate for name, rate in rates.items()},  # type: ignore[arg-type]
         atr=atr,
@@ -102,7 +110,8 @@ def all_exits(draw: st.DrawFn) -> Exits:
         trailing_start_rate=draw(GAINS) if has_trailing else None,
         break_even_rate=draw(GAINS),
         max_bars=draw(st.one_of(st.none(), st.integers(1, 12))),
-        on_signal=draw(st.booleans()),
+        on_signal=on_signal,
+        order=draw(EXIT_ORDERS) if on_signal and not ladder else ExitOrder(),
         cooldown_bars=draw(st.sampled_from([0, 1, 5])),
     )
 
@@ -128,6 +137,7 @@ SHARED_RULES = st.builds(
 def all_rules(draw: st.DrawFn) -> TradingRules:
     """Rules that the event-driven engine knows."""
     exits = draw(EXITS)
+    may_add = exits.atr.take_profit is None and exits.order.type is ExitType.MARKET
     sizings = [
         SIZINGS,
         st.builds(Sizing, quote_amount=st.sampled_from([10.0, 4_000.0, 1e6])),
@@ -143,7 +153,7 @@ def all_rules(draw: st.DrawFn) -> TradingRules:
         slippage_rate=draw(COSTS),
         sizing=draw(st.one_of(sizings)),
         direction=draw(st.sampled_from(Direction)),
-        entry=replace(draw(ENTRIES), additions=() if exits.atr.take_profit is not None else draw(ADDITIONS)),
+        entry=replace(draw(ENTRIES), additions=draw(ADDITIONS) if may_add else ()),
         exits=exits,
         exchange=draw(EXCHANGES),
         intrabar=draw(st.sampled_from(IntrabarPolicy)),

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from src.domain.atr_exits import AtrDistances
 from src.domain.errors import InvalidInput, both_given
+from src.domain.exit_orders import ExitOrder, ExitType
 from src.domain.ladders import MAX_RUNGS, MAX_TAKE_PROFIT, AddEntry, TakeProfit, check_targets
 from src.domain.parameters import (
     AT_LEAST_ONE,
@@ -247,6 +248,7 @@ class Exits:
         default=False,
         is_event_driven_only=True,
     )
+    order: ExitOrder = field(default_factory=ExitOrder)
     cooldown_bars: int = parameter(
         name="cooldown_bars",
         meaning="Bars, from that of a stop on, whose signals open nothing",
@@ -263,6 +265,15 @@ class Exits:
         if self.atr.take_profit is not None and self.take_profits:
             raise both_given("takeProfitAtr", "takeProfits")
         check_targets(self.take_profits, field="takeProfits")
+        if self.order.type is ExitType.LIMIT and self.take_profits:
+            raise InvalidInput(
+                "{field} is LIMIT, and {@takeProfits} is given. Allowed: MARKET, or {@takeProfit}.", field="exit"
+            )
+        if self.order.type is ExitType.LIMIT and not self.on_signal:
+            raise InvalidInput(
+                "{field} is LIMIT, and {@exitOnSignal} is false, so that no signal closes a position. Allowed: MARKET.",
+                field="exit",
+            )
         for name in ("stop_loss", "take_profit", "trailing_stop"):
             if getattr(self, f"{name}_rate") is not None and getattr(self.atr, name) is not None:
                 raise both_given(*(field_name(f"{name}{kind}") for kind in ("", "_atr")))

@@ -8,6 +8,7 @@ from typing import Final
 
 from src.domain.errors import InvalidInput
 from src.domain.exchange_rules import ExchangeRules
+from src.domain.exit_orders import ExitType
 from src.domain.funding import Funding
 from src.domain.intervals import INTERVALS, Interval
 from src.domain.order_rules import MAX_AMOUNT, MIN_CASH, EntryOrder, Exits, Margin, Sizing
@@ -146,6 +147,8 @@ class TradingRules:
                 "is a fraction of it. Allowed: {@takeProfit} or {@takeProfits}.",
                 field="takeProfitAtr", got=self.exits.atr.take_profit,
             )  # fmt: skip
+        if self.exits.order.type is ExitType.LIMIT and self.entry.additions:
+            raise InvalidInput("{field} is LIMIT, and {@addEntries} is given. Allowed: MARKET.", field="exit")
         if self.sizing.risk_fraction is not None and self.exits.first_stop_rate is self.exits.first_stop_atr is None:
             raise InvalidInput(
                 "{field} is {got}, and no stop says what an entry may lose. Allowed only together with {@stopLoss} "

@@ -51,6 +51,11 @@ class Book:
     stop_reason: int
     """The `FillReason` of the order at `stop_level`."""
     target_level: float
+    """The nearer of the target and the limit order of an exit signal; NaN for neither."""
+    target_reason: int
+    """The `FillReason` of the order at `target_level`."""
+    profit_level: float
+    """Of the target alone; NaN for none."""
     time_exit_bar: int
     """The bar of the time exit."""
     exit_waits: int

@@ -42,8 +42,12 @@ Consequences:
   close.
 - A signal in the position's direction changes nothing. While an entry waits, the opposite signal cancels it, and the
   same signal replaces it by one at the new close.
-- Exits that a signal gives are market orders, whatever the entry's type; a reversal that enters by limit or stop is
-  flat until that order fills.
+- Exits that a signal gives are market orders unless `exit` is LIMIT, whatever the entry's type; a reversal that enters
+  by limit or stop is flat until that order fills.
+- With `exit` LIMIT, a signal that closes places a limit order at `exit_offset` from its close, in favor of the
+  position, which is matched like the target (the nearer of both is), with the reason of a signal. It rests until the
+  position closes. A signal in the position's own direction cancels it, a later one that closes places it anew; one that
+  would reverse the position only closes it.
 - A stop-limit entry waits as a stop and is filled as a limit: without slippage, for a taker's fee. If the open has
   passed its limit too, the order goes on as a limit entry at that limit, in this bar already.
 - With `entry_reprice`, an entry that waits moves to its distance from each close. It expires when it would have.

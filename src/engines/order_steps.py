@@ -14,7 +14,7 @@ from src.domain.signals import Action
 from src.engines.account import Costs, made_limit, taken_limit
 from src.engines.book import LIMIT, SIGNAL, STOP, TAKE_PROFIT, TIME, Book, get_direction
 from src.engines.compiled import compiled
-from src.engines.filters import entry_on_tick
+from src.engines.filters import entry_on_tick, on_tick
 from src.engines.orders import (
     LIMIT_ENTRY,
     MARKET_ENTRY,
@@ -22,6 +22,7 @@ from src.engines.orders import (
     BarPrices,
     entry_extreme,
     entry_level,
+    is_tighter,
     level_from,
     proven_after_entry,
     reaches_entry,
@@ -91,7 +92,7 @@ def fill_passed_exits(book: Book, fills: NDArray[np.void], bar: int, price: floa
     if reaches_stop(price, book.stop_level, direction):
         close_position(book, fills, bar, price, costs_of(plan), book.stop_reason, plan)
     elif reaches_target(price, book.target_level, direction):
-        close_position(book, fills, bar, price, taken_limit(costs_of(plan)), TAKE_PROFIT, plan)
+        close_position(book, fills, bar, price, taken_limit(costs_of(plan)), book.target_reason, plan)
 
 
 @compiled
@@ -134,10 +135,31 @@ def expire_entry(book: Book, bar: int) -> None:
 
 
 @compiled
-def close_direction(book: Book, direction: int, plan: Plan) -> None:
-    """Close a position of this direction at the market, or cancel the entry that would open one."""
-    if direction * book.position > 0.0 and plan.exits_on_signal:
+def cancel_exit(book: Book) -> None:
+    """Cancel the limit order of an exit signal; the position keeps its target."""
+    book.target_level = book.profit_level
+    book.target_reason = TAKE_PROFIT
+
+
+@compiled
+def place_exit(book: Book, close: float, plan: Plan) -> None:
+    """Place the order with which a signal closes the position; a limit order replaces the one of an earlier signal."""
+    if not plan.exits_by_limit:
         book.exit_waits = 1
+        return
+    direction = get_direction(book.position)
+    level = on_tick(level_from(close, direction, plan.exit_offset_rate), direction, plan)
+    cancel_exit(book)
+    if is_tighter(-direction, level, book.profit_level):
+        book.target_level = level
+        book.target_reason = SIGNAL
+
+
+@compiled
+def close_direction(book: Book, direction: int, close: float, plan: Plan) -> None:
+    """Close a position of this direction, or cancel the entry that would open one."""
+    if direction * book.position > 0.0 and plan.exits_on_signal:
+        place_exit(book, close, plan)
     if book.entry_side == direction:
         book.entry_side = 0
 
@@ -146,29 +168,31 @@ def close_direction(book: Book, direction: int, plan: Plan) -> None:
 def place_orders(book: Book, bar: int, close: float, signal: int, plan: Plan) -> None:
     """Place orders for the strategy's signal at the close (an `Action`).
 
-    A signal in the position's own direction changes nothing. An opposite one closes the position at the market. Both
-    buy and sell signals replace or cancel an entry that still waits; a signal that only closes cancels an entry of the
-    direction that it closes.
+    A signal in the position's own direction changes nothing, but that it cancels the limit order of an exit signal. An
+    opposite one closes the position; if it does so by a limit order, it opens no other. Both buy and sell signals
+    replace or cancel an entry that still waits; a signal that only closes cancels an entry of the direction that it
+    closes.
 
     If signals do not close positions, none does anything while one is open. Without an ATR, no entry is placed whose
     exits are counted in it: it would be without the protection asked for. Without a volatility, none is placed whose
     size is a target of it.
     """
     if signal in (CLOSE_LONG, CLOSE_SHORT):
-        close_direction(book, 1 if signal == CLOSE_LONG else -1, plan)
+        close_direction(book, 1 if signal == CLOSE_LONG else -1, close, plan)
         return
+    if signal * book.position > 0.0 and plan.exits_by_limit:
+        cancel_exit(book)
     if signal == 0 or signal * book.position > 0.0:
         return
     if book.position != 0.0:
         if not plan.exits_on_signal:
             return
-        book.exit_waits = 1
+        place_exit(book, close, plan)
     book.entry_side = 0
-    if plan.allowed_side != -signal and bar >= book.calm_until_bar:
-        if plan.uses_atr and not book.bar_atr > 0.0:
-            book.dropped_entries += 1
-            return
-        if plan.uses_volatility and not book.bar_volatility > 0.0:
+    is_held = plan.exits_by_limit and book.position != 0.0
+    if not is_held and plan.allowed_side != -signal and bar >= book.calm_until_bar:
+        lacks_atr = plan.uses_atr and not book.bar_atr > 0.0
+        if lacks_atr or (plan.uses_volatility and not book.bar_volatility > 0.0):
             book.dropped_entries += 1
             return
         book.entry_atr = book.bar_atr

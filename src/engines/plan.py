@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from src.domain.exit_orders import ExitType
 from src.domain.ladders import MAX_RUNGS, TakeProfit
 from src.domain.order_rules import EntryType
 from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
@@ -91,6 +92,8 @@ class Plan(NamedTuple):
     max_bars: int
     cooldown_bars: int
     exits_on_signal: bool
+    exits_by_limit: bool
+    exit_offset_rate: float
     closes_at_end: bool
     has_rungs: bool
     """Whether there are targets or additions beside `take_profit_rate`."""
@@ -182,6 +185,8 @@ def build_plan(rules: TradingRules) -> Plan:
         max_bars=NEVER if exits.max_bars is None else min(int(exits.max_bars), NEVER),
         cooldown_bars=int(exits.cooldown_bars),
         exits_on_signal=bool(exits.on_signal),
+        exits_by_limit=exits.order.type is ExitType.LIMIT,
+        exit_offset_rate=float(exits.order.offset_rate),
         closes_at_end=bool(exits.at_end),
         has_rungs=bool(targets or entry.additions),
         target_count=len(targets),

@@ -168,6 +168,8 @@ def open_position(
     tighten_stop(book, side, stop_below(price, side, plan.stop_loss_rate, plan), STOP_LOSS)
     if plan.uses_atr:
         place_atr_exits(book, price, side, plan)
+    book.profit_level = book.target_level
+    book.target_reason = TAKE_PROFIT
     if math.isnan(plan.trailing_start_rate):
         tighten_stop(book, side, trailing_level(book, price, side, plan), TRAILING_STOP)
     own_cash = book.cash - book.outside_cash
@@ -209,7 +211,7 @@ def fill_exits(
         book.ambiguous_bars += 1
     is_favored = favors_position(prices, direction, kind, may_stop and may_win, plan.intrabar)
     if may_win and (is_favored or (must_win and not may_stop)):
-        close_position(book, fills, bar, book.target_level, made_limit(costs_of(plan)), TAKE_PROFIT, plan)
+        close_position(book, fills, bar, book.target_level, made_limit(costs_of(plan)), book.target_reason, plan)
     elif may_stop and (must_stop or not is_favored):
         close_position(book, fills, bar, book.stop_level, costs_of(plan), book.stop_reason, plan)
 

@@ -12,6 +12,7 @@ from enum import Enum, auto
 from typing import Any, Final
 
 from src.domain.bars import Bars
+from src.domain.exit_orders import ExitType
 from src.domain.later_checks import ResolvedFills
 from src.domain.signals import Signals
 from src.domain.simulation import FillReason, Simulation
@@ -125,7 +126,8 @@ def _ask(bars: Bars, bar: int, rules: TradingRules, own: Simulation, other: Simu
         return None
     entry = own.fills[place - 1]
     fills = [run.fills[place] if place < len(run.fills) else None for run in (own, other)]
-    outcomes = [_outcome_of(fill, bar) for fill in fills]
+    targets = (FillReason.TAKE_PROFIT, *([FillReason.SIGNAL] if rules.exits.order.type is ExitType.LIMIT else []))
+    outcomes = [_outcome_of(fill, bar, targets) for fill in fills]
     if any(fill is not None and fill["reason"] == FillReason.LIQUIDATION for fill in fills):
         # The price of a liquidation may be another than the stop's.
         return None
@@ -163,12 +165,12 @@ def _first_difference(own: Simulation, other: Simulation) -> int | None:
     return shared if len(own.fills) != len(other.fills) else None
 
 
-def _outcome_of(fill: Any, bar: int) -> _Outcome:
+def _outcome_of(fill: Any, bar: int, targets: Sequence[FillReason]) -> _Outcome:
     if fill is None or fill["bar"] != bar:
         return _Outcome.OPEN
     if fill["reason"] in STOPS:
         return _Outcome.STOP
-    return _Outcome.TARGET if fill["reason"] == FillReason.TAKE_PROFIT else _Outcome.OPEN
+    return _Outcome.TARGET if fill["reason"] in targets else _Outcome.OPEN
 
 
 def _check(finer: Bars | None, bars: Bars, bar: int) -> Bars | None:

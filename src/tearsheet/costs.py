@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from src.domain.exit_orders import ExitType
 from src.domain.simulation import FillReason, Simulation
 from src.domain.tearsheet import CostBreakdown
 from src.domain.trading import TradingRules
@@ -21,14 +22,14 @@ SLIPPED: Final = (
     FillReason.ADD_STOP,
     FillReason.END,
 )
-"""The fills that pay slippage: market orders and stops. A limit and a target fill at their level, and a liquidation at
-the bankruptcy price."""
+"""The fills that pay slippage: market orders and stops. A limit, which a signal's exit may be, and a target fill at
+their level, and a liquidation at the bankruptcy price."""
 
 
 def break_down_costs(simulation: Simulation, rules: TradingRules) -> CostBreakdown:
     """Return what a run gained before and after its costs, in the quote currency."""
     fees = float(simulation.fills["fee"].sum())
-    slippage = slippage_paid(simulation.fills, rules.slippage_rate)
+    slippage = slippage_paid(simulation.fills, rules)
     funding = float(simulation.trades["funding"].sum())
     net_profit = float(simulation.equity[-1]) - rules.initial_cash
     return CostBreakdown(
@@ -40,11 +41,15 @@ def break_down_costs(simulation: Simulation, rules: TradingRules) -> CostBreakdo
     )
 
 
-def slippage_paid(fills: NDArray[np.void], slippage_rate: float) -> float:
+def slippage_paid(fills: NDArray[np.void], rules: TradingRules) -> float:
     """Return what the fills (`FILL_DTYPE`) paid beyond their price before slippage.
 
     A price after slippage is p × (1 + side × s), so the difference is that price × s ÷ (1 + side × s).
     """
-    slipped = fills[np.isin(fills["reason"], SLIPPED)]
+    is_slipped, slippage_rate = np.isin(fills["reason"], SLIPPED), rules.slippage_rate
+    if rules.exits.order.type is ExitType.LIMIT:
+        is_entry = np.diff(fills["trade"], prepend=-1) != 0
+        is_slipped &= is_entry | (fills["reason"] != FillReason.SIGNAL)
+    slipped = fills[is_slipped]
     value = slipped["quantity"] * slipped["price"]
     return float((value * slippage_rate / (1 + slipped["side"] * slippage_rate)).sum())

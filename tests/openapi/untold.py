@@ -182,8 +182,9 @@ def _is_number(value: object) -> bool:
 
 
 _OF_ONE_ALTERNATIVE: Final = {
-    "funding", "funding_history", "funding_rate", "limit_offset", "percent_size", "quote_size", "risk_percent",
-    "stop_loss", "take_profit", "take_profit_atr", "trailing_start", "trailing_stop", "volatility_target",
+    "exit", "exit_offset", "funding", "funding_history", "funding_rate", "limit_offset", "percent_size", "quote_size",
+    "risk_percent", "stop_loss", "take_profit", "take_profit_atr", "trailing_start", "trailing_stop",
+    "volatility_target",
 }  # fmt: skip
 """Fields of which the first alternative of a rule is tried: to have none, or none of the others.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from src.domain.exchange_rules import ExchangeRules
+from src.domain.exit_orders import ExitOrder
 from src.domain.signals import Action, Signals
 from src.domain.simulation import Simulation
 from src.domain.trading import Direction, TradingRules
@@ -57,12 +59,13 @@ BOOKS = st.fixed_dictionaries(
 def test_released_signals_place_released_orders(
     numbers: dict[str, Any], signal: Action, close: float, rules: TradingRules
 ) -> None:
-    exits = dataclasses.replace(rules.exits, on_signal=True)
+    exits = dataclasses.replace(rules.exits, on_signal=True, order=ExitOrder())
     plan = build_plan(dataclasses.replace(rules, exits=exits, exchange=ExchangeRules()))
     untouched = dict.fromkeys(BOOK_DTYPE.names or (), 7)
     ours, released = (SimpleNamespace(**{**untouched, **numbers}) for _ in range(2))
-    place_orders: Any = steps.place_orders
-    getattr(place_orders, "py_func", place_orders)(ours, 50, close, int(signal), plan)
+    place_orders, place_exit = (getattr(one, "py_func", one) for one in (steps.place_orders, steps.place_exit))
+    with patch.object(steps, "place_exit", place_exit):
+        place_orders(ours, 50, close, int(signal), plan)
     place_released_orders(released, 50, close, int(signal), plan)
     assert ours == released
 

@@ -10,6 +10,7 @@ import numpy as np
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from src.domain.exit_orders import ExitOrder
 from src.domain.ladders import TakeProfit
 from src.domain.order_rules import Sizing
 from src.domain.simulation import FillReason, Simulation
@@ -83,7 +84,9 @@ def test_ladder_of_one_target_is_that_target(market: Market, rules: TradingRules
     entry = dataclasses.replace(rules.entry, additions=())
     atr = dataclasses.replace(rules.exits.atr, take_profit=None)
     alone, ladder = (
-        dataclasses.replace(rules, entry=entry, exits=dataclasses.replace(rules.exits, **exits, atr=atr))
+        dataclasses.replace(
+            rules, entry=entry, exits=dataclasses.replace(rules.exits, **exits, atr=atr, order=ExitOrder())
+        )
         for exits in (
             {"take_profit_rate": rate, "take_profits": ()},
             {"take_profit_rate": None, "take_profits": (TakeProfit(rate=rate),)},
@@ -103,7 +106,9 @@ def test_target_at_any_price_ends_each_position(market: Market, rules: TradingRu
     last = TakeProfit(rate=-1.0, after_bars=age)
     others = tuple(target for target in rules.exits.take_profits if target.after_bars < age)
     atr = dataclasses.replace(rules.exits.atr, take_profit=None)
-    exits = dataclasses.replace(rules.exits, take_profit_rate=None, take_profits=(*others, last), atr=atr)
+    exits = dataclasses.replace(
+        rules.exits, take_profit_rate=None, take_profits=(*others, last), atr=atr, order=ExitOrder()
+    )
     trades = run(market, dataclasses.replace(rules, exits=exits)).trades
     assert (trades["bars_held"] <= age).all()
 
@@ -219,7 +224,7 @@ def test_levels_in_bars_lie_on_ticks(market: Market, rules: TradingRules, tick: 
     bars, fills = market[0], run(market, rules).fills
     orders = (
         FillReason.LIMIT, FillReason.STOP, FillReason.STOP_LOSS, FillReason.TAKE_PROFIT, FillReason.TRAILING_STOP,
-        FillReason.BREAK_EVEN,
+        FillReason.BREAK_EVEN, *([FillReason.SIGNAL] if rules.fill is FillTiming.NEXT_OPEN else []),
     )  # fmt: skip
     resting = fills[np.isin(fills["reason"], orders) & (fills["price"] != bars.open[fills["bar"]])]
     for price in resting["price"].tolist():

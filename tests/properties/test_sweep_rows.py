@@ -137,6 +137,20 @@ def test_rows_of_volatility_targets_equal_single_runs(rules: TradingRules, bars:
 
 
 @given(RULES, market_bars)
+def test_rows_of_exit_orders_equal_single_runs(rules: TradingRules, bars: Bars) -> None:
+    exits = replace(rules.exits, on_signal=True, take_profits=())
+    rules = replace(rules, exits=exits, entry=replace(rules.entry, additions=()))
+    backtest = make_request(engine=EngineName.EVENT_DRIVEN, rules=rules, strategy=CrossoverParams(fast=2, slow=5))
+    swept: dict[str, list[Any]] = {
+        "exit": ["LIMIT", "MARKET", "LIMIT", "LIMIT"],
+        "exit_offset": [0.0, 0.0, 0.01, 0.2],
+        "direction": ["BOTH", "BOTH", "LONG", "SHORT"],
+    }
+    request, values = build_sweep(backtest, swept)
+    assert_rows_agree(request, values, bars)
+
+
+@given(RULES, market_bars)
 def test_rows_of_exchange_rules_equal_single_runs(rules: TradingRules, bars: Bars) -> None:
     rules = replace(rules, exchange=ExchangeRules())
     backtest = make_request(engine=EngineName.EVENT_DRIVEN, rules=rules, strategy=CrossoverParams(fast=2, slow=5))

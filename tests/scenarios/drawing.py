@@ -19,6 +19,7 @@ import pytest
 from src.domain.atr_exits import AtrDistances
 from src.domain.bars import Bars
 from src.domain.exchange_rules import ExchangeRules
+from src.domain.exit_orders import ExitOrder, ExitType
 from src.domain.funding import Funding, FundingKind
 from src.domain.intervals import Interval
 from src.domain.ladders import AddEntry, TakeProfit
@@ -70,6 +71,8 @@ def rules(
     max_bars: int | None = None,
     on_signal: bool = True,
     at_end: bool = False,
+    exit: ExitType = ExitType.MARKET,
+    exit_offset: float = 0.0,
     cooldown: int = 0,
     tick: float | None = None,
     step: float | None = None,
@@ -119,6 +122,7 @@ def rules(
             max_bars=max_bars,
             on_signal=on_signal,
             at_end=at_end,
+            order=ExitOrder(type=exit, offset_rate=exit_offset),
             cooldown_bars=cooldown,
         ),
         exchange=ExchangeRules(tick_size=tick, step_size=step, min_notional=least),

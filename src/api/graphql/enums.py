@@ -11,6 +11,7 @@ from strawberry.types.enum import StrawberryEnumDefinition
 
 from src.domain.datasets import DatasetKind
 from src.domain.exchange_rules import Filters
+from src.domain.exit_orders import ExitType
 from src.domain.funding import FundingKind
 from src.domain.jobs import JobKind, JobState, StageName
 from src.domain.order_rules import EntryType
@@ -27,6 +28,7 @@ __all__ = [
     "Direction",
     "EngineName",
     "EntryType",
+    "ExitType",
     "FillReason",
     "FillTiming",
     "Filters",
@@ -92,6 +94,14 @@ _declare(
         EntryType.LIMIT: "By an order that waits for a better price than the signal's close.",
         EntryType.STOP: "By an order that waits until the price has moved on beyond the signal's close.",
         EntryType.STOP_LIMIT: "By such an order that is not filled beyond its limit.",
+    },
+)
+_declare(
+    ExitType,
+    "How a signal closes a position.",
+    {
+        ExitType.MARKET: "At the market.",
+        ExitType.LIMIT: "By an order that waits at a distance from the signal's close, in favor of the position.",
     },
 )
 _declare(
@@ -256,7 +266,7 @@ else:
         "FillReason",
         "Why an order was filled.",
         {
-            "signal": "A signal, at the market.",
+            "signal": "A signal, at the market or by its limit order.",
             "stop_loss": "The stop loss was hit.",
             "take_profit": "The target was hit.",
             "trailing_stop": "The trailing stop was hit.",

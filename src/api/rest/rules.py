@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from src.api.components import Schema
+from src.domain.exit_orders import ExitType
 from src.domain.funding import FundingKind
 from src.domain.market import SIMULATED
 from src.domain.order_rules import EntryType, Sizing
@@ -68,6 +69,15 @@ def _trading_rules() -> list[Schema]:
             _with(entry={"enum": [EntryType.LIMIT, EntryType.STOP, EntryType.STOP_LIMIT]}),
         ),
         _any_of(_where(limit_offset={"enum": [0, None]}), _with(entry={"const": EntryType.STOP_LIMIT})),
+        _any_of(_where(exit_offset={"enum": [0, None]}), _with(exit={"const": ExitType.LIMIT})),
+        _any_of(
+            _where(exit={"enum": [ExitType.MARKET, None]}),
+            _where(
+                take_profits={"enum": [[], None]},
+                add_entries={"enum": [[], None]},
+                exit_on_signal={"enum": [True, None]},
+            ),
+        ),
         _any_of(_absent("take_profit", "take_profit_atr"), _where(take_profits={"enum": [[], None]})),
         _any_of(_absent("take_profit_atr"), _where(add_entries={"enum": [[], None]})),
         *(_any_of(_absent(name), _absent(f"{name}_atr")) for name in ("stop_loss", "take_profit", "trailing_stop")),

@@ -9,6 +9,7 @@ import pytest
 
 from src.domain.atr_exits import AtrDistances
 from src.domain.exchange_rules import ExchangeRules
+from src.domain.exit_orders import ExitOrder, ExitType
 from src.domain.funding import Funding, FundingKind
 from src.domain.ladders import AddEntry, TakeProfit
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Margin, Sizing
@@ -100,6 +101,8 @@ def test_every_rule_is_in_the_plan() -> None:
         max_bars=8,
         cooldown_bars=11,
         exits_on_signal=False,
+        exits_by_limit=False,
+        exit_offset_rate=0.0,
         closes_at_end=True,
         has_rungs=True,
         target_count=2,
@@ -144,6 +147,12 @@ def test_distances_in_ranges_are_in_the_plan() -> None:
     assert (plan.first_stop_atr, plan.moves_stops) == (2.5, True)
     late = build_plan(TradingRules(fill=FillTiming.NEXT_OPEN, exits=replace(exits, trailing_start_rate=0.1)))
     assert late.first_stop_atr == 3.0
+
+
+def test_limit_exit_is_in_the_plan() -> None:
+    exits = Exits(order=ExitOrder(type=ExitType.LIMIT, offset_rate=0.02))
+    plan = build_plan(TradingRules(fill=FillTiming.NEXT_OPEN, exits=exits))
+    assert (plan.exits_by_limit, plan.exit_offset_rate) == (True, 0.02)
 
 
 def test_nearest_policy_is_in_the_plan() -> None:

@@ -292,8 +292,8 @@ def less(left: str, **right: Any) -> ParameterConstraint:
             " init_cash, fees, maker_fee, taker_fee, slippage, fixed_size, percent_size, quote_size, "
             "risk_percent, volatility_target, direction, entry, entry_offset, entry_bars, limit_offset, stop_loss, "
             "take_profit, trailing_stop, stop_loss_atr, take_profit_atr, trailing_stop_atr, atr_bars, trailing_start, "
-            "break_even_at, max_bars, cooldown_bars, leverage, maintenance_margin, tick_size, step_size, "
-            "min_notional, funding, funding_rate, intrabar.",
+            "break_even_at, max_bars, exit, exit_offset, cooldown_bars, leverage, maintenance_margin, tick_size, "
+            "step_size, min_notional, funding, funding_rate, intrabar.",
         ),
         (
             sweep(swept("slow", 60), swept("fast", 5, 0)),
