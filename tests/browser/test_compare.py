@@ -44,6 +44,17 @@ def test_curves_are_those_of_server_from_100(visit: Visit, service: str, runs: l
         assert columns["rebased"][-1] == pytest.approx(columns["equity"][-1] / cash * 100)
 
 
+def test_shorter_run_has_the_times_of_the_longer(visit: Visit, service: str, runs: list[str]) -> None:
+    shown = drawn(open_comparison(visit, [runs[0], runs[2]]), CHART)
+    long, short = (values(shown[run]["points"]) for run in (runs[0], runs[2]))
+    own = expected(api(service, f"{runs[2]}/series?columns=date,rebased&points=1000")["columns"], "rebased")
+    assert (short[0], short[-1]) == (own[0], own[-1])
+    assert len(short) < len(own), "the longer run is drawn with fewer points for each day"
+    assert {time for time, _ in short[1:-1]} <= {time for time, _ in long}
+    known = dict(own)
+    assert all(known[time] == value for time, value in short), "each is a value of the run at its own time"
+
+
 def row(page: Page, label: str) -> list[str]:
     found: list[str] = page.locator(f".compare tr:has(th:text-is({label!r})) td").all_inner_texts()
     return found

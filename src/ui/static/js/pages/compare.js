@@ -112,12 +112,29 @@ function Missing({ missing, onRemove, onRetry }) {
   );
 }
 
+const spanOf = ({ date }) => Date.parse(date.at(-1)) - Date.parse(date[0]);
+
+/**
+ * A curve at the times of the longest one, with its own first and last. Each distinct time takes one place of the axis:
+ * where the points of a shorter run lie closer, years would be drawn wider than where there is only the long one.
+ */
+function alignTo(longest, columns) {
+  const [first, last] = [columns.date[0], columns.date.at(-1)];
+  if (longest.date[0] === first && longest.date.at(-1) === last) return columns;
+  const shared = longest.date.filter((date) => date > first && date < last);
+  const own = columns.date.filter((date) => date < longest.date[0] || date > longest.date.at(-1));
+  const dates = [...new Set([first, ...own, ...shared, last])].sort();
+  return { date: dates, rebased: dates.map((date) => columns.rebased[rowOf(columns.date, date)]) };
+}
+
 function Curves({ found }) {
   const place = useRef(null);
   useEffect(() => {
     const chart = new TimeChart(place.current, { label: "Equity of each run, 100 at its start", formatValue: formatAdaptive });
+    const longest = found.map(({ curve }) => curve.columns).reduce((one, other) => (spanOf(other) > spanOf(one) ? other : one));
     found.forEach(({ run, curve }, index) => {
-      const points = toPoints(curve.columns.date, curve.columns.rebased);
+      const columns = alignTo(longest, curve.columns);
+      const points = toPoints(columns.date, columns.rebased);
       chart.add(run.id, "line", points, { color: `--series-${index + 1}`, lineStyle: index % 3 });
     });
     chart.showAll();
