@@ -41,7 +41,7 @@ class OneResultContext(GraphQLContext):
         self._service = OneResult(result)
 
     @property
-    def backtests(self) -> Any:
+    def results(self) -> Any:
         return self._service
 
     @property
