@@ -33,7 +33,11 @@ def compiled_arithmetic(rule: Rule) -> Rule:
 
 
 def compiled_with_memory(rule: Rule) -> Rule:
-    """Do the same as `compiled` for a rule that makes arrays."""
+    """Do the same as `compiled` for a rule that makes arrays, or calls a function that does.
+
+    A function that numba compiles for its caller counts references as the caller does, so that one which makes arrays
+    fails to compile for a `compiled` rule, unless it was compiled, or cached on disk, before.
+    """
     function: Rule = njit(nogil=True)(rule)
     return function
 

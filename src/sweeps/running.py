@@ -135,7 +135,7 @@ def _trade(market: MarketArrays, given: RowInputs, row: int, scratch: _Scratch, 
     )
 
 
-@compiled
+@compiled_with_memory  # `measure_direction` makes an array, and is compiled as its caller is
 def _count_trials(
     market: MarketArrays, rules: RowPlan, count: int, is_plain: bool, row: int, scratch: _Scratch, found: RowResults
 ) -> None:
