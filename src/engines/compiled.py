@@ -27,8 +27,8 @@ def compiled(rule: Rule) -> Rule:
 
 
 def compiled_arithmetic(rule: Rule) -> Rule:
-    """Do the same as `compiled`; division by zero gives inf or NaN, as in numpy, so that loops become vector code."""
-    function: Rule = njit(nogil=True, error_model="numpy", _nrt=False)(rule)
+    """Do the same as `compiled_with_memory`; division by zero gives inf or NaN, as in numpy: loops become vector code."""
+    function: Rule = njit(nogil=True, error_model="numpy", _nrt=True)(rule)
     return function
 
 
@@ -38,7 +38,7 @@ def compiled_with_memory(rule: Rule) -> Rule:
     A function that numba compiles for its caller counts references as the caller does, so that one which makes arrays
     fails to compile for a `compiled` rule, unless it was compiled, or cached on disk, before.
     """
-    function: Rule = njit(nogil=True)(rule)
+    function: Rule = njit(nogil=True, _nrt=True)(rule)
     return function
 
 
