@@ -27,7 +27,7 @@ def compiled(rule: Rule) -> Rule:
 
 
 def compiled_arithmetic(rule: Rule) -> Rule:
-    """Do the same as `compiled_with_memory`; division by zero gives inf or NaN, as in numpy: loops become vector code."""
+    """Do the same as `compiled_with_memory`; division by zero gives inf or NaN, so that loops become vector code."""
     function: Rule = njit(nogil=True, error_model="numpy", _nrt=True)(rule)
     return function
 
