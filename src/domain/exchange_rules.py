@@ -74,6 +74,10 @@ class ExchangeRules:
             min_notional=market.min_notional if self.min_notional is None else self.min_notional,
         )
 
+    def pinned(self) -> ExchangeRules:
+        """Return these rules with the numbers that were read as given ones: nothing is read again."""
+        return replace(self, filters=Filters.NONE)
+
     @property
     def limits_amounts(self) -> bool:
         """Whether what is ordered depends on the amount of cash, and not on its share alone."""

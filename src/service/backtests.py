@@ -111,7 +111,7 @@ class BacktestService:
             The model that came with the request; None if `request.strategy` names a stored one, or needs none.
         judged_among
             The trials that another run was judged among, to judge this one in the same way; None counts this run in its
-        user's ledger.
+            user's ledger.
         choice
             What a sweep found about choosing this run from its rows; None outside of a sweep.
         result_id

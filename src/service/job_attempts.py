@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from src.domain.errors import Conflict, UnreadableResult
+from src.domain.exchange_rules import ExchangeRules, Filters
 from src.domain.jobs import JobPart
 from src.domain.judgement import SweepChoice
 from src.domain.market import MarketSeries
@@ -25,12 +26,26 @@ PART: Final = "bars"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _PinnedBars:
-    """The bars of a job: their range, their fingerprint, and the warnings that the source gave at first."""
+    """The bars of a job: their range, their fingerprint, and the warnings that the source gave at first.
+
+    `filters` are the tick size, step size and smallest value of an entry that the exchange had; None if the request did
+    not ask for them.
+    """
 
     first_ms: int
     last_ms: int
     fingerprint: str
     warnings: tuple[str, ...]
+    filters: tuple[float | None, float | None, float | None] | None = None
+
+    def pin(self, request: BacktestRequest) -> BacktestRequest:
+        """Return the request with the range of these bars, and with their filters."""
+        rules = request.rules
+        if self.filters is not None:
+            tick, step, least = self.filters
+            exchange = ExchangeRules(tick_size=tick, step_size=step, min_notional=least)
+            rules = replace(rules, exchange=exchange)
+        return replace(request, market=pin_range(request.market, self.first_ms, self.last_ms), rules=rules)
 
 
 async def prepare_pinned(
@@ -44,18 +59,18 @@ async def prepare_pinned(
     stored = (await handle.parts()).get(PART)
     pinned = None if stored is None else _read(stored)
     if pinned is not None:
-        request = replace(request, market=pin_range(request.market, pinned.first_ms, pinned.last_ms))
+        request = pinned.pin(request)
     backtest, series, predictions = await backtests.prepare(request, warm_up_bars=warm_up_bars)
     found = _PinnedBars(
         first_ms=int(series.bars.open_time_ms[0]),
         last_ms=int(series.bars.open_time_ms[-1]),
         fingerprint=await handle.compute(_fingerprint, backtest, series),
         warnings=series.warnings,
+        filters=_filters_of(backtest),
     )
     if pinned is None:
         await handle.note(None, JobPart(name=PART, content=_write(found)))
-        market = pin_range(backtest.market, found.first_ms, found.last_ms)
-        return replace(backtest, market=market), series, predictions
+        return found.pin(backtest), series, predictions
     if found.fingerprint != pinned.fingerprint:
         raise _changed(handle.job.id)
     return backtest, replace(series, warnings=pinned.warnings), predictions
@@ -82,20 +97,27 @@ async def run_once(
 async def pin_request(
     backtests: BacktestService, parts: Mapping[str, bytes], request: BacktestRequest, *, warm_up_bars: int, job_id: str
 ) -> BacktestRequest:
-    """Return the request with the range of the bars that a job had.
+    """Return the request with the range of the bars that a job had, and with the filters.
 
     Raises Conflict if the source has other bars there now, or the job did not record its bars.
     """
     if PART not in parts:
         raise Conflict("Job {id!r} does not say which bars it had. Start it again.", id=job_id)
     pinned = _read(parts[PART])
-    market = pin_range(request.market, pinned.first_ms, pinned.last_ms)
-    source = await backtests.sources.find(market.source, user_id=request.user_id)
-    series = await fetch_with_history(source, market, warm_up_bars)
+    request = pinned.pin(request)
+    source = await backtests.sources.find(request.market.source, user_id=request.user_id)
+    series = await fetch_with_history(source, request.market, warm_up_bars)
     known = await read_funding(backtests.sources, request)
     if await backtests.computing.run(_fingerprint, known, series) != pinned.fingerprint:
         raise _changed(job_id)
-    return replace(request, market=market)
+    return request
+
+
+def _filters_of(request: BacktestRequest) -> tuple[float | None, float | None, float | None] | None:
+    exchange = request.rules.exchange
+    if exchange.filters is not Filters.EXCHANGE:
+        return None
+    return exchange.tick_size, exchange.step_size, exchange.min_notional
 
 
 def _fingerprint(request: BacktestRequest, series: MarketSeries) -> str:
@@ -115,6 +137,8 @@ def _write(bars: _PinnedBars) -> bytes:
 def _read(content: bytes) -> _PinnedBars:
     try:
         found = json.loads(content)
-        return _PinnedBars(**{**found, "warnings": tuple(found["warnings"])})
-    except (ValueError, TypeError, KeyError) as error:
+        filters = found.get("filters")  # earlier versions had none
+        given = {"warnings": tuple(found["warnings"]), "filters": None if filters is None else tuple(filters)}
+        return _PinnedBars(**{**found, **given})
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UnreadableResult("The stored bars of a job cannot be read.") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from src.domain.bars import Bars
@@ -17,6 +17,7 @@ from src.domain.errors import (
     ServiceError,
     UnsupportedFormat,
 )
+from src.domain.exchange_rules import ExchangeRules, Filters
 from src.domain.later_checks import OtherMarket, OtherMarkets, SkippedMarket
 from src.domain.market import CachedMarket
 from src.domain.model_files import ModelFile
@@ -113,6 +114,9 @@ class MarketRuns:
         return found, skipped
 
     async def _run_one(self, request: BacktestRequest, bars: Bars, model_file: ModelFile | None) -> OtherMarket:
+        if request.rules.exchange.filters is Filters.EXCHANGE:
+            # Those that were read are of the result's own market: a tick of it may be more than a price of another.
+            request = replace(request, rules=replace(request.rules, exchange=ExchangeRules()))
         predictions = await self._predict(request, bars, model_file)
         outcome = await self.computing.run(compute_outcome, request, bars, predictions, self.engines)
         return await self.computing.run(describe_market, bars, outcome.metrics)

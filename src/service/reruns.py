@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.errors import ModelNotFound
-from src.domain.exchange_rules import Filters
 from src.domain.market import LimitOrigin, MarketRequest
 from src.domain.runs import BacktestRequest, BacktestResult, Fingerprints
 from src.domain.training import NO_TRAINING_WINDOW
@@ -31,12 +30,10 @@ def build_pinned_request(original: BacktestResult) -> BacktestRequest:
     if model is not None and not model.training.is_declared:
         # Earlier versions took a label horizon without a window, and did not use it.
         strategy = strategy.with_model(replace(model, training=NO_TRAINING_WINDOW))
-    # The filters that the exchange had then stand in the stored request.
-    exchange = replace(request.rules.exchange, filters=Filters.NONE)
     return replace(
         request,
         strategy=strategy,
-        rules=replace(request.rules, exchange=exchange),
+        rules=replace(request.rules, exchange=request.rules.exchange.pinned()),
         market=pin_market(original),
         pinned_warm_up_bars=original.warm_up_bars,
     )

@@ -13,6 +13,7 @@ from src.domain.bars import Bars
 from src.domain.errors import (
     ResultNotFound,
 )
+from src.domain.exchange_rules import ExchangeRules
 from src.domain.market import Listing, MarketRequest, MarketSeries
 from src.domain.model_files import ModelFile
 from src.domain.runs import BacktestRequest, BacktestResult, ResultPage, ResultSummary
@@ -34,6 +35,7 @@ class KnownBars:
 
     def __init__(self, bars: Bars, *, warnings: tuple[str, ...] = (), delay_s: float = 0.0) -> None:
         self.bars, self.warnings, self.delay_s = bars, warnings, delay_s
+        self.filters: ExchangeRules | None = None
 
     async def fetch(self, market: MarketRequest) -> MarketSeries:
         await asyncio.sleep(self.delay_s)
@@ -43,7 +45,7 @@ class KnownBars:
     async def listings(self) -> Sequence[Listing]:
         return (
             Listing(symbol="OLDBTC", base="OLD", quote="BTC", is_trading=False),
-            Listing(symbol="TESTUSDT", base="TEST", quote="USDT"),
+            Listing(symbol="TESTUSDT", base="TEST", quote="USDT", filters=self.filters),
         )
 
     async def close(self) -> None: ...

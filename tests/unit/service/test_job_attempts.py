@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 from src.domain.errors import Conflict
+from src.domain.exchange_rules import ExchangeRules, Filters
 from src.domain.jobs import JobOutcome, JobRequest, JobState, StageName
 from src.domain.sweep_outcomes import SweepConclusion
 from src.domain.sweeps import Goal, SearchKind, SweepRequest
+from src.domain.trading import EngineName, FillTiming, TradingRules
 from src.domain.walk_forward import WalkForwardRequest, WindowKind
 from src.jobs.runner import JobRunner
 from src.jobs.running_job import JobTiming
@@ -250,6 +252,25 @@ async def test_rows_of_a_resumed_sweep_are_of_the_same_bars() -> None:
     times = {(int(result.time_ms[0]), int(result.time_ms[-1])) for result in world.store.results.values()}
     first = world.source.bars.open_time_ms[KNOWN - BARS : KNOWN]
     assert times == {(int(first[0]), int(first[-1]))}
+
+
+@pytest.mark.usefixtures("small_chunks")
+async def test_rows_of_a_resumed_sweep_have_the_same_filters() -> None:
+    """The exchange may change its steps between two attempts, and a best row is run after all rows."""
+    rules = TradingRules(fill=FillTiming.NEXT_OPEN, exchange=ExchangeRules(filters=Filters.EXCHANGE))
+    request = small_sweep()
+    backtest = replace(request.backtest, rules=rules, engine=EngineName.EVENT_DRIVEN)
+    world = World.of(replace(request, backtest=backtest))
+    world.source.filters = ExchangeRules(step_size=0.5, min_notional=10.0)
+    world.stored.kill = lambda at, written: (at, written) == (3, True)
+    with pytest.raises(Killed):
+        await world.run()
+    world.source.filters = ExchangeRules(step_size=40.0, tick_size=1.0)
+    await world.run()
+    exchanges = {result.request.rules.exchange for result in world.store.results.values()}
+    assert exchanges == {ExchangeRules(step_size=0.5, min_notional=10.0)}
+    quantities = [result.simulation.fills["quantity"] for result in world.store.results.values()]
+    assert all((2 * one % 1 == 0).all() for one in quantities)
 
 
 async def test_warm_up_of_windows_is_pinned_with_their_bars() -> None:

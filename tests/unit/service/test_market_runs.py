@@ -26,6 +26,7 @@ from src.domain.errors import (
     TimedOut,
     UnsupportedFormat,
 )
+from src.domain.exchange_rules import ExchangeRules, Filters
 from src.domain.intervals import Interval
 from src.domain.later_checks import OtherMarkets, SkippedMarket
 from src.domain.market import SIMULATED, CachedMarket
@@ -34,8 +35,9 @@ from src.domain.runs import BacktestResult, Fingerprints
 from src.domain.signals import Features, OutputKind, Predictions, Signals
 from src.domain.simulation import Simulation
 from src.domain.strategy import ModelParams
-from src.domain.trading import EngineName, TradingRules
+from src.domain.trading import EngineName, FillTiming, TradingRules
 from src.domain.verdict import Unchecked, UncheckedCode
+from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
 from src.features.ohlcv import build_features
 from src.service.computing import ComputeQueue
@@ -171,6 +173,23 @@ async def test_three_markets_are_run_as_backtests_of_their_own() -> None:
             metrics.end,
         )
         assert shown == {name: getattr(metrics, name) for name in shown}
+
+
+@pytest.mark.parametrize(("filters", "ticks"), [(Filters.EXCHANGE, {None}), (Filters.NONE, {5.0})])
+async def test_filters_read_for_a_market_stay_there(filters: Filters, ticks: set[float | None]) -> None:
+    seen: list[TradingRules] = []
+
+    class Noting(EventDrivenEngine):
+        def run(self, bars: Bars, signals: Signals, rules: TradingRules) -> Simulation:
+            seen.append(rules)
+            return super().run(bars, signals, rules)
+
+    rules = TradingRules(fill=FillTiming.NEXT_OPEN, exchange=ExchangeRules(filters=filters, tick_size=5.0))
+    request = make_request(strategy=CrossoverParams(fast=3, slow=9), engine=EngineName.EVENT_DRIVEN, rules=rules)
+    runs = make_runs(MemoryCache({"A": bars_of("A")}))
+    runs = dataclasses.replace(runs, engines={EngineName.EVENT_DRIVEN: Noting()})
+    assert symbols(await runs.run(make_result(BARS, request=request))) == ["A"]
+    assert {one.exchange.tick_size for one in seen} == ticks
 
 
 async def test_failed_market_is_named_and_next_is_run(caplog: pytest.LogCaptureFixture) -> None:
