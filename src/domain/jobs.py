@@ -188,7 +188,7 @@ class JobQuota:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """The right to work on a job until a time; `token` changes with every lease, so that an old holder is told."""
+    """The right to work on a job until it expires; each lease has a new `token`, so that an old holder is refused."""
 
     job: Job
     token: str

@@ -137,7 +137,7 @@ class CachedMarket:
 class Listing:
     """A symbol that a source can fetch: the asset traded, the one that prices are in, and whether it trades now.
 
-    `filters` are the exchange's rules for orders; None if the source is no exchange.
+    `filters` are the exchange's rules for orders; None if the source is not an exchange.
     """
 
     symbol: str

@@ -8,9 +8,9 @@ Margin of shorts without leverage: 1. a short opens at 100 % initial margin: its
 equity; 2. the proceeds stay locked until the units are bought back; 3. there is no maintenance margin and no borrowing
 cost; 4. the position is liquidated when buying it back would take all the cash.
 
-With leverage, a position of either side has 1 ÷ leverage of its value as its own margin, and the other cash is outside
-of it. It is liquidated at the price at which what is left of the margin is the maintenance margin, and at the latest at
-the one at which nothing is left: a position never costs more than its margin. Cash is negative by what is borrowed.
+With leverage, the margin of a long or a short is its value ÷ leverage, and all other cash is outside of that margin.
+The position is liquidated at the price at which its margin has fallen to the maintenance margin, and at the latest
+where nothing of it is left: a position never loses more than its margin. Cash is negative by the amount borrowed.
 """
 
 from __future__ import annotations

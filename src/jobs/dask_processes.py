@@ -55,7 +55,7 @@ async def run_scheduler(access: ClusterAccess, stop: asyncio.Event) -> None:
 async def run_worker(access: ClusterAccess, threads: int, stop: asyncio.Event) -> None:
     """Compute rows of this version until `stop` is set; if the scheduler is lost, wait for it and join again.
 
-    A worker that is told to stop while it computes loses its chunks, which are computed again elsewhere.
+    A worker that is stopped while it computes loses its chunks; other workers compute them again.
     """
     configure()
     security = build_security(access.certificates)

@@ -148,8 +148,9 @@ def _notes_on_trials(evidence: Evidence) -> Iterator[Reason]:
     if training is not None and training.trained_from_ms is not None and training.bars_before == evidence.metrics.bars:
         yield make_note(
             ReasonCode.TRAINED_LATER,
-            f"The model was trained on later bars, from {format_instant(training.trained_from_ms)} on: nobody had it "
-            "at the time of these, and it was chosen by what came after them. Test it on bars after its window.",
+            f"The model was trained on later bars, from {format_instant(training.trained_from_ms)} on. It "
+            "did not exist at the time of these bars, and may know what came after them. Test it on bars after its "
+            "training window.",
         )
     trials = evidence.deflation.trials
     if trials <= 1:

@@ -143,7 +143,7 @@ def read_manifest(source: Path) -> dict[str, Any]:
         if not isinstance(manifest["files"], dict):
             raise TypeError("files")
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise BackupError(f"{source} is no whole backup: its {MANIFEST} is missing or damaged.") from error
+        raise BackupError(f"{source} is not a complete backup: its {MANIFEST} is missing or damaged.") from error
     if any(theirs > ours for theirs, ours in zip(versions, known, strict=True)):
         raise BackupError(
             f"The backup was made by a newer version of this service ({manifest.get('service')}). Its versions of "
@@ -221,7 +221,7 @@ def _copy_checked(source: Path, files: dict[str, Any], draft: Path) -> None:
     for number, (name, said) in enumerate(files.items(), start=1):
         parts = Path(name).parts
         if Path(name).is_absolute() or ".." in parts or (name != _RESULTS and parts[0] != _FILES):
-            raise BackupError(f"The backup's {MANIFEST} names {name!r}, which is no file of a backup.")
+            raise BackupError(f"The backup's {MANIFEST} names {name!r}, which does not belong in a backup.")
         target = draft / name
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         digest = hashlib.sha256()
@@ -234,7 +234,7 @@ def _copy_checked(source: Path, files: dict[str, Any], draft: Path) -> None:
                 os.fsync(copy.fileno())
             shutil.copystat(source / name, target)
         except FileNotFoundError as error:
-            raise BackupError(f"{source} is no whole backup: {name} is missing.") from error
+            raise BackupError(f"{source} is not a complete backup: {name} is missing.") from error
         if digest.hexdigest() != said["sha256"]:
             raise BackupError(f"{source} is damaged: {name} does not have the checksum that {MANIFEST} names.")
         progress.show(number, len(files), "files")

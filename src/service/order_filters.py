@@ -14,7 +14,7 @@ from src.service.sources import SourceCatalogue
 async def read_order_filters(sources: SourceCatalogue, request: BacktestRequest) -> BacktestRequest:
     """Return the request with the exchange's filters of its symbol, if it asks for them.
 
-    Raises InvalidInput if its source is no exchange, SymbolNotFound as the source does, ExchangeError.
+    Raises InvalidInput if the source lists no filters of the symbol, and what its `listings` raises.
     """
     exchange = request.rules.exchange
     if exchange.filters is not Filters.EXCHANGE:

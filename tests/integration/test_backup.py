@@ -185,7 +185,7 @@ def test_damaged_backup_restores_nothing(storage: Path, tmp_path: Path, damage: 
     else:
         (backup / MANIFEST).unlink()
     target = tmp_path / "new" / "target"
-    with pytest.raises(BackupError, match=r"checksum|is missing|is no file of a backup|no whole backup"):
+    with pytest.raises(BackupError, match=r"checksum|is missing|does not belong in a backup|not a complete backup"):
         restore(settings_of(target), backup, replace=False)
     assert not (tmp_path / "new").exists()
     assert not (tmp_path / "escaped").exists()
@@ -231,7 +231,7 @@ def test_killed_backup_leaves_nothing_that_looks_whole(storage: Path, tmp_path: 
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "backup").exists()
-    with pytest.raises(BackupError, match="no whole backup"):
+    with pytest.raises(BackupError, match="not a complete backup"):
         restore(settings_of(tmp_path / "target"), drafts[0].parents[2], replace=False)
     back_up(settings_of(storage), tmp_path / "backup")
     restore(settings_of(tmp_path / "target"), tmp_path / "backup", replace=False)
