@@ -102,8 +102,8 @@ TEXTS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         model(training=before_training(1_000)),
-        "The model was trained on later bars, from 2024-01-01T00:00:00Z on. It did not exist at the time of these bars, "
-        "and may know what came after them. Test it on bars after its training window.",
+        "The model was trained on later bars, from 2024-01-01T00:00:00Z on. It did not exist at the time of these "
+        "bars, and may know what came after them. Test it on bars after its training window.",
     ),
     (
         model(training=None),
