@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from src.engines.registry import ENGINES
-from src.service.warm_up import warm_up, warm_up_rules, warm_up_sweeps
+from src.service.warm_up import warm_up, warm_up_detail, warm_up_rules, warm_up_sweeps
 
 
 def main() -> None:
@@ -14,4 +14,5 @@ def main() -> None:
     warm_up(ENGINES)
     warm_up_rules()
     warm_up_sweeps()
+    warm_up_detail()
     print(f"Compile cache filled in {time.perf_counter() - started:.1f} s")

@@ -12,13 +12,14 @@ from src.domain.bar_quality import DataQuality
 from src.domain.bars import Bars
 from src.domain.intervals import INTERVALS
 from src.domain.market import MarketRequest, MarketSeries
-from src.domain.order_rules import Exits
+from src.domain.order_rules import Exits, Sizing
 from src.domain.runs import BacktestRequest
 from src.domain.signals import OutputKind, Predictions
 from src.domain.strategy import StrategyInputs
 from src.domain.sweeps import SweepRequest, SweptParameter
 from src.domain.trading import EngineName, FillTiming, TradingRules
 from src.domain.trial_states import EMPTY_LEDGER, LedgerUpdate
+from src.engines.event_driven import EventDrivenEngine
 from src.features.ohlcv import build_features
 from src.indicators.indicator import read_columns
 from src.indicators.registry import INDICATORS
@@ -26,7 +27,7 @@ from src.ports.computing import Engine
 from src.service.judging import conclude, examine_parts, split_run, take_snapshot
 from src.service.pipeline import compute
 from src.service.timing import Stopwatch
-from src.strategies.crossover import CrossoverParams
+from src.strategies.crossover import Crossover, CrossoverParams
 from src.strategies.ema_crossover import EmaCrossoverParams
 from src.strategies.model_signals import signals_from_predictions
 from src.strategies.rules.strategy import Rules, RulesParams
@@ -72,6 +73,20 @@ def warm_up_rules() -> None:
     """
     params = RulesParams(buy="crosses_above(close, sma(5)) and close > 1 + open / 2", short="close < sma(9)")
     Rules(params).signals(StrategyInputs(bars=_wave(200)))
+
+
+def warm_up_detail() -> None:
+    """Load what walks through finer bars inside bars, and what sizes by volatility.
+
+    Blocking; a second, and half a minute of one core if the compile cache is empty: a first client would wait. Not
+    in `warm_up`, for the same reason as `warm_up_rules`.
+    """
+    bars = replace(_wave(800), inside=_wave(800))
+    rules = TradingRules(
+        fill=FillTiming.NEXT_OPEN, detail=INTERVALS["1h"], sizing=Sizing(volatility_target=0.5),
+        exits=Exits(stop_loss_rate=0.02),
+    )  # fmt: skip
+    EventDrivenEngine().run(bars, Crossover(CrossoverParams(fast=3, slow=8)).signals(StrategyInputs(bars=bars)), rules)
 
 
 def warm_up_sweeps() -> None:

@@ -32,7 +32,7 @@ from src.service.sweep_task import SweepTask
 from src.service.sweeps import SweepService
 from src.service.tearsheets import TearSheets
 from src.service.walk_forward_task import WalkForwardTask
-from src.service.warm_up import settle_memory, warm_up, warm_up_rules, warm_up_sweeps
+from src.service.warm_up import settle_memory, warm_up, warm_up_detail, warm_up_rules, warm_up_sweeps
 from src.settings import Settings
 from src.stores.documents import prepare_documents
 from src.wiring.adapters import BARS_FOLDER, Adapters, build_adapters
@@ -160,6 +160,7 @@ def _build_steps(settings: Settings, adapters: Adapters, job_runner: JobRunner, 
             _on_thread(warm_up_rules),
             adapters.runner.warm_up,
             _on_thread(warm_up_sweeps),
+            _on_thread(warm_up_detail),
             adapters.job_store.remove_leftovers,
             functools.partial(
                 _run_together,

@@ -1,4 +1,4 @@
-"""The warm-up of rules: what the first rule of a process finds loaded and compiled."""
+"""The warm-ups of rules and of finer bars: what the first of them in a process finds loaded and compiled."""
 
 from __future__ import annotations
 
@@ -42,3 +42,34 @@ def test_first_rule_finds_parser_and_compiled_functions() -> None:
     expected: dict[str, Any] = {"grammar": True, "signatures": [1, 1, 1, 1]}
     assert before == {"grammar": False, "signatures": [0, 0, 0, 0]}
     assert warmed == used == expected
+
+
+DETAIL = """
+import dataclasses, json
+from src.service.warm_up import warm_up_detail
+from src.domain.order_rules import Exits
+from src.domain.trading import FillTiming, TradingRules
+from src.domain.intervals import INTERVALS
+from src.engines import event_driven, volatility
+from tests.market import random_bars
+from tests.simulations import random_signals
+
+def count():
+    return [len(one.signatures) for one in (event_driven._simulate_inside, volatility._deviations)]
+
+warm_up_detail()
+warmed = count()
+bars = random_bars(300, interval="1d")
+bars = dataclasses.replace(bars, inside=random_bars(24 * 300, interval="1h"))
+rules = TradingRules(fill=FillTiming.NEXT_OPEN, detail=INTERVALS["1h"], exits=Exits(stop_loss_rate=0.1))
+event_driven.EventDrivenEngine().run(bars, random_signals(300, 1), rules)
+volatility.measure_volatility(bars)
+print(json.dumps([warmed, count()]))
+"""
+
+
+def test_first_detail_finds_compiled_functions() -> None:
+    command = [sys.executable, "-c", DETAIL]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [[1, 1], [1, 1]]
