@@ -38,6 +38,18 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 in the container.")
     port: int = Field(5050, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one.")
+    root_path: str = Field(
+        "",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        max_length=200,
+        description="Path under which a proxy serves everything, such as /backtesting, and which it removes.",
+    )
+    forwarded_allow_ips: str = Field(
+        "127.0.0.1",
+        pattern=r"^(\*|[0-9A-Fa-f.:/]+(,[0-9A-Fa-f.:/]+)*)$",
+        max_length=2000,
+        description="Addresses or networks of proxies whose X-Forwarded-For and -Proto are believed; '*' believes all.",
+    )
     storage_dir: Path = Field(Path("storage"), description="Folder for models, results and caches.")
     binance_api_url: AnyHttpUrl = Field(
         AnyHttpUrl("https://api.binance.com"), description="Base address of the exchange's REST API."

@@ -88,6 +88,8 @@ def serve(settings: Settings, *, is_reloading: bool) -> int:
         server_header=False,
         http=HTTP_PROTOCOL,
         ws_max_size=MAX_SOCKET_MESSAGE_BYTES,
+        root_path=settings.root_path,
+        forwarded_allow_ips=settings.forwarded_allow_ips,
     )
     if is_reloading:
         from uvicorn.supervisors import ChangeReload  # noqa: PLC0415  (only the developer's server needs it)

@@ -15,7 +15,19 @@ MIN_LIKENESS: Final = 0.82
 """Minimum similarity to a setting's name (difflib's ratio) for a report about an environment variable. MODEL_TIMEOUT,
 MONGO_URI and MAX_UPLOAD_BYTES (0.83) reach it; BINANCE_API_KEY (0.80), MODEL_DIR and HOSTNAME do not."""
 
-OTHERS: Final = ("COMPOSE_", "DOCKER_", "MALLOC_", "MPL", "NUMBA_", "OMP_", "PROMETHEUS_", "PYTHON", "TMPDIR", "TZ")
+OTHERS: Final = (
+    "COMPOSE_",
+    "DOCKER_",
+    "MALLOC_",
+    "MONGO_PASSWORD",
+    "MPL",
+    "NUMBA_",
+    "OMP_",
+    "PROMETHEUS_",
+    "PYTHON",
+    "TMPDIR",
+    "TZ",
+)
 """Prefixes of other programs' names that may be in `.env`, because Docker and Compose read the same file."""
 
 

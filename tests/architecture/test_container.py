@@ -39,9 +39,13 @@ def variables() -> dict[str, str]:
 
 
 def read_compose(scheduler: str = "") -> dict[str, Any]:
-    """Return the compose file as it is with this DASK_SCHEDULER: the two forms of interpolation that it uses."""
+    """Return the compose file as it is with this DASK_SCHEDULER, by the forms of interpolation that it uses.
+
+    A variable that must be given is its name in angle brackets.
+    """
     text = re.sub(r"\$\{DASK_SCHEDULER:-\}", scheduler, (ROOT / "compose.yaml").read_text())
     text = re.sub(r"\$\{DASK_SCHEDULER:\+([^}]*)\}", r"\1" if scheduler else "", text)
+    text = re.sub(r"\$\{([A-Z_]+):\?[^}]*\}", r"<\1>", text)
     assert "${" not in text
     return yaml.safe_load(text)
 
@@ -68,7 +72,7 @@ def test_it_listens_on_5050_for_everybody() -> None:
 
 def test_it_runs_as_an_ordinary_user_from_the_start_command_on() -> None:
     words = [word for word, _ in final_stage()]
-    assert only("USER") == "10001:10001"
+    assert only("USER") == "10001:0"
     assert words.index("USER") < words.index("CMD")
     assert "RUN" not in words[words.index("USER") :]
     assert json.loads(only("CMD")) == ["python", "run.py", "prod", "--no-venv"]
@@ -76,8 +80,9 @@ def test_it_runs_as_an_ordinary_user_from_the_start_command_on() -> None:
 
 def test_what_must_be_writable_is_a_volume_of_the_user() -> None:
     assert json.loads(only("VOLUME")) == [variables()["STORAGE_DIR"], variables()["NUMBA_CACHE_DIR"]]
-    assert "install --directory --owner service --group service --mode 0750 /data" in only("RUN")
-    assert ("COPY", "--from=build --chown=10001:10001 /var/cache/numba /var/cache/numba") in final_stage()
+    # Platforms that choose a user id leave the group 0.
+    assert "install --directory --owner service --group root --mode 0770 /data" in only("RUN")
+    assert ("COPY", "--from=build --chown=10001:0 --chmod=0775 /var/cache/numba /var/cache/numba") in final_stage()
 
 
 def test_the_health_check_is_a_program_that_compiles() -> None:
@@ -109,14 +114,19 @@ def test_the_compile_cache_is_filled_where_the_service_looks_for_it() -> None:
 
 
 def test_no_secret_is_in_either_file() -> None:
-    for name in ("Dockerfile", "compose.yaml"):
-        text = (ROOT / name).read_text()
+    for path in (ROOT / "Dockerfile", ROOT / "compose.yaml", *KUBERNETES.iterdir()):
+        text = re.sub(
+            r"MONGO_PASSWORD|MONGO_INITDB_ROOT_PASSWORD|secretKeyRef|without the secret|automount\w+",
+            "",
+            path.read_text(),
+        )
+        text = re.sub(r"backtesting:\$\{:\?[^}]*\}@", "", text)
         assert not re.search(r"(?i)password|passwd|secret|token|api_?key|://[^/\s]+:[^/\s]+@", text)
 
 
 def test_every_variable_is_a_setting_or_a_known_one(compose: dict[str, Any]) -> None:
     settings = {name.upper() for name in Settings.model_fields}
-    of_libraries = {"NUMBA_CACHE_DIR", "MPLCONFIGDIR", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
+    of_libraries = {"HOME", "NUMBA_CACHE_DIR", "MPLCONFIGDIR", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
     assert set(variables()) <= settings | of_libraries
     assert set(compose["services"]["service"]["environment"]) <= settings
 
@@ -187,3 +197,73 @@ def test_service_without_a_cluster_has_none_of_it(compose: dict[str, Any]) -> No
     assert service["build"]["args"]["REQUIREMENTS"] == "requirements.txt"
     assert "certificates:/run/certificates:ro" in service["volumes"]
     assert "profiles" not in service
+
+
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+
+
+def read_manifest(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((KUBERNETES / name).read_text())
+    return found
+
+
+@pytest.fixture(scope="module")
+def pod() -> dict[str, Any]:
+    found: dict[str, Any] = read_manifest("deployment.yaml")["spec"]["template"]["spec"]
+    return found
+
+
+def test_kustomization_names_every_manifest() -> None:
+    listed = read_manifest("kustomization.yaml")["resources"]
+    assert sorted([*listed, "kustomization.yaml"]) == sorted(path.name for path in KUBERNETES.iterdir())
+
+
+def test_selectors_find_the_pods() -> None:
+    labels = {"app": "backtesting"}
+    deployment = read_manifest("deployment.yaml")["spec"]
+    assert deployment["selector"]["matchLabels"] == deployment["template"]["metadata"]["labels"] == labels
+    assert read_manifest("service.yaml")["spec"]["selector"] == labels
+    assert read_manifest("network-policy.yaml")["spec"]["podSelector"]["matchLabels"] == labels
+
+
+def test_pod_variables_are_settings_or_known_ones(pod: dict[str, Any]) -> None:
+    settings = {name.upper() for name in Settings.model_fields}
+    [service] = pod["containers"]
+    assert {item["name"] for item in service["env"]} <= settings | {"NUMBA_CACHE_DIR"}
+
+
+def test_pod_waits_for_the_longest_stop(pod: dict[str, Any]) -> None:
+    settings = Settings(_env_file=None)
+    longest_s = settings.drain_s + HANDSHAKE_S + ACCEPT_S + settings.longest_stop_s + CLOSING_S
+    assert pod["terminationGracePeriodSeconds"] >= longest_s
+
+
+def test_pod_is_confined_and_writes_to_volumes_only(pod: dict[str, Any]) -> None:
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    user, group = only("USER").split(":")
+    assert (pod["securityContext"]["runAsUser"], pod["securityContext"]["runAsGroup"]) == (int(user), int(group))
+    for container in (*pod["initContainers"], *pod["containers"]):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+    [service] = pod["containers"]
+    mounted = {mount["mountPath"]: mount["name"] for mount in service["volumeMounts"]}
+    assert {"/data", "/cache", "/tmp"} == set(mounted)
+    assert set(mounted.values()) == {volume["name"] for volume in pod["volumes"]}
+    values = {item["name"]: item.get("value") for item in service["env"]}
+    assert (values["STORAGE_DIR"], values["NUMBA_CACHE_DIR"]) == ("/data", "/cache")
+
+
+def test_pod_probes_ask_the_endpoints_that_know(pod: dict[str, Any]) -> None:
+    [service] = pod["containers"]
+    paths = {name: service[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "readiness", "liveness")}
+    assert paths == {"startup": "/ready", "readiness": "/ready", "liveness": "/health"}
+
+
+def test_database_of_compose_asks_for_a_password(compose: dict[str, Any]) -> None:
+    environment = compose["services"]["mongo"]["environment"]
+    assert environment["MONGO_INITDB_ROOT_PASSWORD"] == "<MONGO_PASSWORD>"
+    assert "<MONGO_PASSWORD>" in compose["services"]["service"]["environment"]["MONGODB_URI"]
