@@ -27,6 +27,7 @@ from src.domain.errors import (
     ServiceError,
     SymbolNotFound,
 )
+from src.observing.meters import UNMEASURED, ExchangeMeter
 from src.ports.clock import Clock
 
 logger = logging.getLogger(__name__)
@@ -90,6 +91,8 @@ class BinanceApi:
         The ban that all processes of this machine share; None if there is only one process.
     monotonic, sleep
         A clock in seconds that never goes back, and a function that waits on it.
+    meter
+        What counts requests and their weight.
     """
 
     def __init__(
@@ -102,11 +105,13 @@ class BinanceApi:
         shared_ban: ExchangeBan | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        meter: ExchangeMeter = UNMEASURED,
     ) -> None:
         if not base_urls:
             raise ValueError("base_urls is empty")
         self._hosts = tuple(url.rstrip("/") for url in base_urls)
         self._clock = clock
+        self._meter = meter
         self._monotonic = monotonic
         self._sleep = sleep
         self._budget = WeightBudget(weight_per_minute, shared=shared_ban, monotonic=monotonic, sleep=sleep)
@@ -187,6 +192,7 @@ class BinanceApi:
             try:
                 async with self._slots:
                     await self._budget.spend(weight, until=until)
+                    self._meter.count_weight(weight)
                     body, now_ms = await self._send(self._hosts[index] + path, params, max_bytes)
                 # Parsing a page of klines takes milliseconds, which would block the event loop.
                 is_long = len(body) > _MAX_INLINE_BYTES
@@ -217,12 +223,16 @@ class BinanceApi:
             async with self._client.stream("GET", url, params=params) as response:
                 body = await _read_up_to(response, max_bytes)
         except httpx.TimeoutException as error:
+            self._meter.count_response("timeout")
             raise _Failure(ExchangeTimeout("The exchange did not answer in time."), _Retry.LATER) from error
         except httpx.RequestError as error:
+            self._meter.count_response("unreachable")
             raise _Failure(ExchangeUnavailable("The exchange could not be reached."), _Retry.LATER) from error
+        self._meter.count_response(response.status_code)
         used = response.headers.get("x-mbx-used-weight-1m", "")
         if used.isdecimal():
             self._budget.observe(int(used))
+            self._meter.show_used_weight(int(used))
         if response.status_code in _DEFAULT_PAUSE_S:
             self._budget.pause(_pause_s(response))
         if response.status_code != httpx.codes.OK:

@@ -24,6 +24,7 @@ from src.domain.instants import iso_time
 from src.domain.intervals import Interval
 from src.domain.market import Listing, MarketRequest, MarketSeries
 from src.domain.symbols import normalise_symbol
+from src.observing.meters import UNMEASURED, ExchangeMeter
 from src.ports.clock import Clock
 
 _KLINES_WEIGHT: Final = 2
@@ -53,6 +54,8 @@ class BinanceSource:
         The ban that all processes of this machine share; None if there is only one process.
     monotonic, sleep
         A clock in seconds that never goes back, and a function that waits on it.
+    meter
+        What counts requests and their weight.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class BinanceSource:
         shared_ban: ExchangeBan | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        meter: ExchangeMeter = UNMEASURED,
     ) -> None:
         self._api = BinanceApi(
             base_urls=base_urls,
@@ -75,6 +79,7 @@ class BinanceSource:
             shared_ban=shared_ban,
             monotonic=monotonic,
             sleep=sleep,
+            meter=meter,
         )
         self._deadline_s = deadline_s
         self._clock = clock

@@ -34,6 +34,10 @@ class KillSwitch:
         self._child: Killable | None = None
         self._is_cancelled = False
 
+    @property
+    def is_cancelled(self) -> bool:
+        return self._is_cancelled
+
     def watch(self, child: Killable) -> None:
         """Set the child; kill it at once if the caller has cancelled."""
         with self._lock:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from src.domain.errors import Busy, ServiceError
+from src.observing.meters import UNMEASURED, QueueMeter, Refusal
 
 _MIN_RETRY_S: Final = 1.0
 _NEWEST_SHARE: Final = 0.2
@@ -46,6 +47,8 @@ class FairQueue:
         Seconds after which a waiting caller is rejected; None: never.
     max_slots_per_user
         Slots that one user may hold at once; None: all.
+    meter
+        What counts the callers.
     """
 
     def __init__(
@@ -56,8 +59,10 @@ class FairQueue:
         max_wait_s: float | None,
         refusals: Refusals,
         max_slots_per_user: int | None = None,
+        meter: QueueMeter = UNMEASURED,
     ) -> None:
         self._slots = slots
+        self._meter = meter
         self._max_callers = slots + max_waiting
         self._max_wait_s = max_wait_s
         self._max_slots_per_user = slots if max_slots_per_user is None else max_slots_per_user
@@ -85,23 +90,28 @@ class FairQueue:
         Raises Busy if the queue is full, the wait is too long, or another user displaces this caller;
         `Refusals.closed` if the queue is closed.
         """
-        await self._enter(user_id)
+        try:
+            await self._enter(user_id)
+        finally:
+            self._show()
         started = time.monotonic()
         try:
             yield
         finally:
             self._mean_hold_s += _NEWEST_SHARE * (time.monotonic() - started - self._mean_hold_s)
             self._leave(user_id)
+            self._show()
 
     def close(self) -> None:
         """Reject all waiting callers, and all later ones."""
         self._is_closed = True
         for queue in self._queues.values():
             for caller in queue:
-                _refuse(caller, self._refusals.closed())
+                self._refuse(caller, self._refusals.closed(), Refusal.CLOSED)
 
     async def _enter(self, user_id: str) -> None:
         if self._is_closed:
+            self._meter.count_refusal(Refusal.CLOSED)
             raise self._refusals.closed()
         if self.held + self.waiting >= self._max_callers:
             self._displace_for(user_id)
@@ -110,12 +120,14 @@ class FairQueue:
             return
         caller = asyncio.get_running_loop().create_future()
         self._queues.setdefault(user_id, deque()).append(caller)
+        self._show()
         try:
             async with asyncio.timeout(self._max_wait_s):
                 await caller
         except BaseException as error:
             self._give_up(user_id, caller)
             if isinstance(error, TimeoutError):
+                self._meter.count_refusal(Refusal.LATE)
                 raise self._busy(self._refusals.late, waited=self._max_wait_s) from None
             raise
 
@@ -153,14 +165,18 @@ class FairQueue:
         refusal = self._busy(self._refusals.full, held=held, waiting=waiting, callers=held + waiting)
         longest = max(self._queues.values(), key=len, default=deque())
         if len(longest) <= len(self._queues.get(user_id, ())) + 1:
+            self._meter.count_refusal(Refusal.FULL)
             raise refusal
-        _refuse(longest.pop(), refusal)
+        self._refuse(longest.pop(), refusal, Refusal.DISPLACED)
+
+    def _refuse(self, caller: asyncio.Future[None], error: ServiceError, reason: Refusal) -> None:
+        if not caller.done():
+            caller.set_exception(error)
+            self._meter.count_refusal(reason)
+
+    def _show(self) -> None:
+        self._meter.show(running=self.held, waiting=self.waiting)
 
     def _busy(self, template: str, **parts: object) -> Busy:
         retry_s = max(_MIN_RETRY_S, self._mean_hold_s * (self.waiting + 1) / self._slots)
         return Busy(template, retry_after_s=retry_s, retry=math.ceil(retry_s), **parts)
-
-
-def _refuse(caller: asyncio.Future[None], error: ServiceError) -> None:
-    if not caller.done():
-        caller.set_exception(error)

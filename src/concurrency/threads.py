@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from concurrent.futures import Executor
+from contextvars import copy_context
+from typing import ParamSpec, TypeVar, TypeVarTuple, Unpack
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+Positional = TypeVarTuple("Positional")
 
 
 async def in_thread(
@@ -24,3 +27,13 @@ async def in_thread(
     if cancelled is not None:
         raise cancelled
     return running.result()
+
+
+async def run_in_pool(
+    pool: Executor, function: Callable[[Unpack[Positional]], Result], *arguments: *Positional
+) -> Result:
+    """Call a function in a pool's thread with the caller's context variables, as `asyncio.to_thread` does.
+
+    A call that has not begun can be cancelled.
+    """
+    return await asyncio.get_running_loop().run_in_executor(pool, copy_context().run, function, *arguments)

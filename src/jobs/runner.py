@@ -13,6 +13,8 @@ from src.domain.errors import ServiceError, StoreUnavailable
 from src.domain.jobs import JobFailure, JobKind, JobState, Lease
 from src.jobs.running_job import JobTiming, RunningJob, StopReason
 from src.jobs.threads import JobThreads
+from src.observing.activity import Activity, printable, working_on
+from src.observing.spans import job_span
 from src.ports.clock import Clock
 from src.ports.jobs import JobStore, JobTask, LeaseLost
 
@@ -121,6 +123,10 @@ class JobRunner:
             logger.error("job not ended, it is continued when its lease expires", exc_info=error)
 
     async def _work(self, lease: Lease) -> None:
+        with working_on(Activity(job_id=lease.job.id, user=printable(lease.job.user_id))), job_span():
+            await self._work_on(lease)
+
+    async def _work_on(self, lease: Lease) -> None:
         job_id = lease.job.id
         logger.info("job begun: id=%s kind=%s attempt=%d", job_id, lease.job.kind, lease.job.attempt)
         self._notify(job_id)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar, TypeVarTuple, Unpack
+
+from src.concurrency.threads import run_in_pool
 
 Outcome = TypeVar("Outcome")
 Arguments = TypeVarTuple("Arguments")
@@ -29,7 +30,7 @@ class JobThreads:
 
     async def run(self, function: Callable[[Unpack[Arguments]], Outcome], *arguments: *Arguments) -> Outcome:
         """Call a function in a thread, first come first served; a call that has not begun can be cancelled."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
+        return await run_in_pool(self._executor, function, *arguments)
 
     def close(self) -> None:
         """Start no more functions; running ones continue to their end."""

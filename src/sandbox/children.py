@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from src.concurrency.child_process import KillSwitch
+from src.observing.meters import UNMEASURED, ChildEnd, SandboxMeter
 from src.sandbox import identity, landlock
 from src.sandbox.layers import Layer, LayerMissing
 from src.sandbox.limits import Limits
@@ -42,6 +43,8 @@ class Children:
         The folder that holds the package `src`.
     uses_uids
         Whether zygotes and children take uids of their own; only root can give them.
+    meter
+        What counts the ends of children.
     """
 
     def __init__(
@@ -53,7 +56,9 @@ class Children:
         deadline_s: float,
         memory_bytes: int,
         uses_uids: bool,
+        meter: SandboxMeter = UNMEASURED,
     ) -> None:
+        self._meter = meter
         self.registry = registry
         self.deadline_s = deadline_s
         self.limits = Limits.for_deadline(deadline_s, memory_bytes)
@@ -109,7 +114,10 @@ class Children:
             wait_status = self._run_child(task.family, tuple(opened), switch)
             # A child that is audited may have replied before it was killed.
             reply = b"" if wait_status is None and not is_audited else read_reply(opened[-1], size)
-            return Outcome(wait_status=wait_status, reply=reply)
+            outcome = Outcome(wait_status=wait_status, reply=reply)
+            if task.kind != "attack":  # canaries are killed at every start
+                self._meter.count_end(ChildEnd.CANCELLED if switch.is_cancelled else outcome.end)
+            return outcome
         finally:
             for descriptor in opened:
                 os.close(descriptor)

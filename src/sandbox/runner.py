@@ -26,12 +26,14 @@ import numpy as np
 
 from src.concurrency.child_process import SOURCE_ROOT, KillSwitch
 from src.concurrency.fair_queue import FairQueue, Refusals
+from src.concurrency.threads import run_in_pool
 from src.domain.errors import Conflict, ModelNotFound, SandboxUnavailable, ServiceError
 from src.domain.model_files import ModelDescription, ModelFile
 from src.domain.sandbox_mode import SandboxMode
 from src.domain.signals import Features, OutputKind, Predictions
 from src.features.made_up import made_up_features
 from src.features.rows import complete_rows
+from src.observing.meters import UNMEASURED, Meters
 from src.sandbox import identity, outcomes
 from src.sandbox.archives import lay_out_model
 from src.sandbox.children import Children, group_by_family
@@ -76,6 +78,8 @@ class SandboxedModelRunner:
         The layers to use, if the operator must do without one; a layer left out counts as missing.
     storage
         A folder with the permissions of the users' folders; the canaries try to read a file in it.
+    meters
+        What counts the callers that wait, and the ends of children.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class SandboxedModelRunner:
         memory_bytes: int = 4 * _GIBIBYTE,
         layers: frozenset[Layer] = ALL_LAYERS,
         storage: Path | None = None,
+        meters: Meters = UNMEASURED,
     ) -> None:
         self._mode = mode
         self._storage = storage
@@ -97,7 +102,11 @@ class SandboxedModelRunner:
         self._enabled = layers if mode is not SandboxMode.OFF else frozenset()
         self._max_children = max_children or max(2, os.cpu_count() or 1)
         self._queue = FairQueue(
-            slots=self._max_children, max_waiting=max_waiting, max_wait_s=max_wait_s, refusals=_REFUSALS
+            slots=self._max_children,
+            max_waiting=max_waiting,
+            max_wait_s=max_wait_s,
+            refusals=_REFUSALS,
+            meter=meters.queue("models"),
         )
         self._threads = ThreadPoolExecutor(self._max_children, thread_name_prefix="sandbox")
         self._children = Children(
@@ -107,6 +116,7 @@ class SandboxedModelRunner:
             deadline_s=deadline_s,
             memory_bytes=memory_bytes,
             uses_uids=self._is_root and Layer.UID in self._enabled,
+            meter=meters.sandbox,
         )
         self._registry = importlib.import_module(registry)
         self._report: SandboxReport | None = None
@@ -226,9 +236,7 @@ class SandboxedModelRunner:
         switch = KillSwitch()
         async with self._queue.slot(file.user_id):
             try:
-                return await asyncio.get_running_loop().run_in_executor(
-                    self._threads, self._run_task, file, task, switch
-                )
+                return await run_in_pool(self._threads, self._run_task, file, task, switch)
             except asyncio.CancelledError:
                 switch.cancel()
                 raise

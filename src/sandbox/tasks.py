@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.signals import OutputKind
+from src.observing.meters import ChildEnd
 from src.sandbox.layers import Layer
 
 
@@ -49,3 +51,12 @@ class Outcome:
 
     wait_status: int | None
     reply: bytes
+
+    @property
+    def end(self) -> ChildEnd:
+        """How the process ended, for meters; a reply says nothing about it."""
+        if self.wait_status is None:
+            return ChildEnd.DEADLINE
+        if os.WIFSIGNALED(self.wait_status):
+            return ChildEnd.SIGNAL
+        return ChildEnd.REPLIED if self.wait_status == 0 else ChildEnd.EXITED

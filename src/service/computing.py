@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from typing import TypeVar, TypeVarTuple, Unpack
 
 from src.concurrency.fair_queue import FairQueue, Refusals
+from src.concurrency.threads import run_in_pool
 from src.domain.errors import Busy
+from src.observing.meters import UNMEASURED, QueueMeter
 
 Answer = TypeVar("Answer")
 Arguments = TypeVarTuple("Arguments")
@@ -44,6 +45,8 @@ class ComputeQueue:
         Runs that hold a slot; None: as above. Runs that only compute need no more than threads.
     work
         What a run is, in the error of one that is rejected.
+    meter
+        What counts the runs.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class ComputeQueue:
         max_wait_s: float | None = None,
         slots: int | None = None,
         work: str = "backtest",
+        meter: QueueMeter = UNMEASURED,
     ) -> None:
         slots = threads + max_waiting // 2 if slots is None else slots
         self._queue = FairQueue(
@@ -62,6 +66,7 @@ class ComputeQueue:
             max_wait_s=max_wait_s,
             max_slots_per_user=max(threads, slots // 2),
             refusals=_refusals(work),
+            meter=meter,
         )
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="compute")
 
@@ -79,7 +84,7 @@ class ComputeQueue:
 
     async def run(self, function: Callable[[Unpack[Arguments]], Answer], *arguments: *Arguments) -> Answer:
         """Call a function in a thread, first come first served; a call that has not begun can be cancelled."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
+        return await run_in_pool(self._executor, function, *arguments)
 
     async def close(self) -> None:
         """Start no more functions; running ones continue to their end."""

@@ -6,6 +6,12 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
+from typing import Final
+
+from src.observing.spans import span
+
+_SPANS: Final = {"marketData": "fetch", "model": "predict"}
+"""The names of spans that differ from those of the steps, which clients read."""
 
 
 class Stopwatch:
@@ -16,10 +22,11 @@ class Stopwatch:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Time the block; the times of equal names are added."""
+        """Time the block, also as a span; the times of equal names are added."""
         started = time.perf_counter_ns()
         try:
-            yield
+            with span(_SPANS.get(name, name)):
+                yield
         finally:
             spent = (time.perf_counter_ns() - started) / 1e6
             self._elapsed_ms[name] = round(self._elapsed_ms.get(name, 0.0) + spent, 3)

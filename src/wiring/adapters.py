@@ -16,6 +16,7 @@ from src.binance.source import BinanceSource
 from src.datasets.reading.reader import BarFileReader
 from src.datasets.store import DiskDatasets
 from src.domain.market import SIMULATED
+from src.observing.meters import UNMEASURED, Meters
 from src.ports.clock import Clock
 from src.ports.jobs import JobStore
 from src.ports.market import BarSource, DatasetStore
@@ -23,6 +24,7 @@ from src.ports.stores import ResultStore, TrialLedger
 from src.sandbox.runner import SandboxedModelRunner
 from src.service.computing import ComputeQueue
 from src.settings import Settings
+from src.stores.measured import measure_store
 from src.stores.model_files import TEMPORARY_FOLDER, DiskModelFiles
 from src.stores.signing_key import KEYS_FOLDER, FileSigner
 from src.wiring.stores import build_stores
@@ -52,10 +54,10 @@ class Adapters:
     estimating: ComputeQueue
 
 
-def build_adapters(settings: Settings) -> Adapters:
+def build_adapters(settings: Settings, meters: Meters = UNMEASURED) -> Adapters:
     """Construct the adapters and queues of one process; nothing is opened yet."""
     clock = SystemClock()
-    binance = build_binance(settings, clock)
+    binance = build_binance(settings, clock, meters)
     store, ledger, job_store = build_stores(settings)
     return Adapters(
         clock=clock,
@@ -65,9 +67,9 @@ def build_adapters(settings: Settings) -> Adapters:
             SIMULATED: SimulatedSource(clock=clock),
         },
         datasets=build_datasets(settings, clock),
-        store=store,
-        ledger=ledger,
-        job_store=job_store,
+        store=measure_store(store, "results", meters.stores),
+        ledger=measure_store(ledger, "trials", meters.stores),
+        job_store=measure_store(job_store, "jobs", meters.stores),
         files=DiskModelFiles(
             settings.storage_dir,
             max_bytes=settings.max_upload_bytes,
@@ -79,12 +81,14 @@ def build_adapters(settings: Settings) -> Adapters:
             deadline_s=settings.model_timeout_s,
             memory_bytes=settings.model_memory_mb * 1024 * 1024,
             storage=settings.storage_dir / TEMPORARY_FOLDER,
+            meters=meters,
         ),
         signer=FileSigner(settings.storage_dir / KEYS_FOLDER),
         computing=ComputeQueue(
             threads=settings.compute_threads,
             max_waiting=settings.max_waiting_backtests,
             max_wait_s=settings.request_timeout_s,
+            meter=meters.queue("backtests"),
         ),
         estimating=ComputeQueue(
             threads=1,
@@ -92,11 +96,12 @@ def build_adapters(settings: Settings) -> Adapters:
             max_wait_s=settings.request_timeout_s,
             slots=1,
             work="estimate",
+            meter=meters.queue("estimates"),
         ),
     )
 
 
-def build_binance(settings: Settings, clock: Clock) -> CachedSource:
+def build_binance(settings: Settings, clock: Clock, meters: Meters = UNMEASURED) -> CachedSource:
     """Return the exchange as a source, behind the bar cache that all workers share."""
     folder = settings.storage_dir / BARS_FOLDER
     remote = BinanceSource(
@@ -106,6 +111,7 @@ def build_binance(settings: Settings, clock: Clock) -> CachedSource:
         weight_per_minute=settings.binance_weight_per_minute,
         clock=clock,
         shared_ban=ExchangeBan(folder / "rate-limit"),
+        meter=meters.exchange,
     )
     archive = None
     if settings.binance_archive_url is not None:

@@ -13,6 +13,7 @@ from src.domain.jobs import JobKind, JobQuota
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.registry import ENGINES
 from src.jobs.runner import JobRunner
+from src.observing.meters import UNMEASURED, Meters
 from src.ports.jobs import JobTask
 from src.ports.stores import TrialLedger
 from src.service.backtest_task import BacktestTask
@@ -40,9 +41,9 @@ from src.wiring.cluster import build_executor
 from src.wiring.versions import versions
 
 
-def build_services(settings: Settings) -> Services:
+def build_services(settings: Settings, meters: Meters = UNMEASURED) -> Services:
     """Construct every adapter and service of one process; nothing is opened yet."""
-    adapters = build_adapters(settings)
+    adapters = build_adapters(settings, meters)
     computing, timeout_s = adapters.computing, settings.request_timeout_s
     models, results = ModelService(adapters.files, adapters.runner), ResultService(store=adapters.store)
     sources = SourceCatalogue(

@@ -17,6 +17,7 @@ FLOORS = {
     "ports": 1,
     "concurrency": 1,
     "files": 1,
+    "observing": 1,
     "indicators": 2,
     "engines": 2,
     "strategies": 2,
@@ -50,6 +51,7 @@ FLOORS = {
 NEIGHBORS = {
     "binance": {"bars"},
     "bar_cache": {"bars", "binance"},
+    "concurrency": {"observing"},
     "datasets": {"bars"},
     "engines": {"indicators"},
     "judgement": {"metrics"},
@@ -111,7 +113,16 @@ VENDOR_ROOMS = {
     "lark": {"strategies/rules/grammar.py"},
     "mcp": {"api/mcp/endpoint.py"},
     "mcp_types": {"api/mcp/endpoint.py"},
+    "opentelemetry": {"runtime/tracing.py"},
     "optuna": {"sweeps/tpe.py"},
+    "prometheus_client": {
+        "api/observation.py",
+        "api/rest/operations.py",
+        "api/rest/routes.py",
+        "backtest_API.py",
+        "observing/declared_meters.py",
+        "observing/prometheus_meters.py",
+    },
     "pyarrow": {"api/rows/files.py", "datasets/reading/parquet.py"},
 }
 
