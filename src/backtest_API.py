@@ -17,21 +17,32 @@ from importlib import import_module
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from src import __version__
 from src.api.graphql.router import build_graphql_router
 from src.api.http.body_limit import BodyLimits
 from src.api.http.connection_limits import raise_descriptor_limit
-from src.api.http.cross_site import ANY, is_loopback
+from src.api.http.cross_site import ANY, HostCheck, is_loopback
 from src.api.http.middleware import install_middleware
 from src.api.job_streams import JobStreams
 from src.api.observation import RequestMetrics
+from src.api.rest.operations import show_metrics
 from src.api.rest.routes import install_rest
 from src.domain.errors import ServiceError
+from src.observing.logs import configure_logging
+from src.observing.prometheus_meters import PrometheusMeters
 from src.runtime.allocator import return_freed_memory
+from src.runtime.metrics_server import MetricsServer
 from src.runtime.server import ON_DRAIN
 from src.runtime.setting_names import find_unknown_settings
+from src.runtime.tracing import start_tracing
 from src.service.services import Services
 from src.settings import Settings, SettingsError, read_settings
 from src.ui.report import ReportFiles
@@ -41,15 +52,20 @@ from src.wiring.services import build_services
 MCP_PACKAGE = "'mcp>=2.3,<3'"
 """As the extra `mcp` in pyproject.toml asks for it."""
 
+NO_FRAMEWORK_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""FastAPI's own spans carry query strings, and its log records the messages of all errors."""
+
 
 def create_app(settings: Settings) -> FastAPI:
     """Return the application for these settings; its services start and stop with it."""
     return_freed_memory()
     raise_descriptor_limit()
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    services = build_services(settings)
+    configure_logging(settings.log_format, settings.log_level)
+    registry = CollectorRegistry()
+    services = build_services(settings, PrometheusMeters(registry))
     streams = JobStreams()
     mcp = _build_mcp(services, settings) if settings.mcp else None
+    metrics = _build_metrics_server(services, settings, registry) if settings.metrics_port else None
 
     def start_draining() -> None:
         services.start_draining()
@@ -57,13 +73,15 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        stop_tracing = start_tracing(os.environ)
         await services.start()
         try:
-            async with nullcontext() if mcp is None else mcp.run():
+            async with nullcontext() if mcp is None else mcp.run(), nullcontext() if metrics is None else metrics.run():
                 yield {ON_DRAIN: start_draining}
         finally:
             streams.close()
             await services.stop()
+            await asyncio.to_thread(stop_tracing)
 
     app = FastAPI(
         title="Backtesting service",
@@ -72,13 +90,13 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # FastAPI's own pages load from another host; src.ui has one that does not
         redoc_url=None,
+        telemetry=NO_FRAMEWORK_TELEMETRY,
     )
     app.state.services = services
     app.state.job_streams = streams
     app.state.max_bars = settings.max_bars
     app.state.max_rows = settings.max_rows_per_answer
     app.state.report_writer = ReportFiles()
-    registry = CollectorRegistry()
     graphql = build_graphql_router(
         has_introspection=settings.graphql_introspection,
         max_depth=settings.graphql_max_depth,
@@ -88,7 +106,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     # First, because FastAPI asks one router after the other: the last of eleven is found after 0.1 of a small request.
     app.include_router(graphql)
-    install_rest(app, registry=registry)
+    install_rest(app, registry=registry if metrics is None else None)
     # In a thread: made for the first page that asks for it, it held the event loop for 1.5 s.
     services.preparations.append(partial(asyncio.to_thread, app.openapi))
     if mcp is not None:
@@ -116,6 +134,18 @@ def _build_mcp(services: Services, settings: Settings) -> Any:
             f"Install it (pip install {MCP_PACKAGE}), or set MCP=false."
         ) from error
     return endpoint.McpEndpoint(services, max_bars=settings.max_bars)
+
+
+def _build_metrics_server(services: Services, settings: Settings, registry: CollectorRegistry) -> MetricsServer:
+    """Return the server of METRICS_PORT, which answers to the same host names as the service."""
+
+    async def get_metrics(_: Request) -> Response:
+        return await show_metrics(registry, services)
+
+    app = Starlette(
+        routes=[Route("/metrics", get_metrics)], middleware=[Middleware(HostCheck, names=allowed_hosts(settings))]
+    )
+    return MetricsServer(app, host=settings.host, port=settings.metrics_port)
 
 
 def allowed_hosts(settings: Settings) -> Sequence[str] | None:

@@ -50,6 +50,12 @@ class Settings(BaseSettings):
         max_length=2000,
         description="Addresses or networks of proxies whose X-Forwarded-For and -Proto are believed; '*' believes all.",
     )
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="TCP port of its own for /metrics, at the same HOST; 0 serves it with everything else.",
+    )
     storage_dir: Path = Field(Path("storage"), description="Folder for models, results and caches.")
     binance_api_url: AnyHttpUrl = Field(
         AnyHttpUrl("https://api.binance.com"), description="Base address of the exchange's REST API."
@@ -197,6 +203,9 @@ class Settings(BaseSettings):
         4000, ge=100, le=100_000, description="Maximum number of tokens in a GraphQL document."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe message logged.")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="How log lines are written: text, or json for one JSON object a line."
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (
             "http://localhost:*",
@@ -300,6 +309,18 @@ class Settings(BaseSettings):
     @classmethod
     def _no_fallback(cls, value: object) -> object:
         return None if isinstance(value, str) and value.strip().lower() == "none" else value
+
+    @field_validator("metrics_port")
+    @classmethod
+    def _is_another_port(cls, port: int, info: ValidationInfo) -> int:
+        if port and port == info.data.get("port"):
+            raise ValueError("another port than PORT, or 0")
+        return port
+
+    @field_validator("log_format", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -25,11 +25,13 @@ from src.api.paths import GRAPHQL_PATH, path_in
 from src.api.spelling import as_written, camel_case, rest_name
 from src.domain import errors
 from src.domain.error_text import Template, Text, Written
+from src.observing.activity import note_error
 
 logger = logging.getLogger(__name__)
 
 PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 _SHOWN_CHARACTERS: Final = 500
+_UNEXPECTED: Final = "unexpected error"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,9 @@ def describe_error(error: BaseException) -> ErrorResponse:
             retry_after_s=error.retry_after_s,
         )
     error_id = uuid.uuid4().hex
-    logger.error("unexpected error: id=%s", error_id, exc_info=error)
+    note_error(UNEXPECTED_CODE, error_id=error_id)
+    fields = {"error_id": error_id, "code": UNEXPECTED_CODE}
+    logger.error("unexpected error: id=%s", error_id, exc_info=error, extra={"event": _UNEXPECTED, "fields": fields})
     return describe_http_error(
         UNEXPECTED_CODE, "Something went wrong on our side. If you report it, quote the id {id}.", id=error_id
     )
@@ -104,6 +108,7 @@ def problem_response(request: Request | None, failure: ErrorResponse, *, root_pa
     Field names are REST's, in snake_case. At GraphQL's path they are GraphQL's, and `errors` repeats the error as
     GraphQL writes it, because GraphQL clients read only that.
     """
+    note_error(failure.code)
     is_graphql = request is not None and path_in(request.scope) == GRAPHQL_PATH
     # A client may send text that is not Unicode (lone surrogates); they are replaced by "?".
     message = _encodable(graphql_message(failure) if is_graphql else failure.text.render(rest_name))
@@ -154,6 +159,7 @@ def extensions_of_code(code: str) -> dict[str, Any]:
 
 def request_error(message: str, extensions: Mapping[str, Any]) -> dict[str, Any]:
     """Return the whole response to a request that cannot be read as GraphQL."""
+    note_error(extensions["code"])
     return {"errors": [{"message": message, "extensions": dict(extensions)}]}
 
 

@@ -17,6 +17,8 @@ import struct
 import sys
 from typing import Final
 
+from src.settings import SettingsError
+
 logger = logging.getLogger("uvicorn.error")
 
 _SO_ATTACH_FILTER: Final = 26  # asm-generic/socket.h
@@ -31,6 +33,25 @@ _DROP_NEW_CONNECTIONS: Final = (
     (0x06, 0, 0, 0xFFFFFFFF),  # return: keep the whole packet
 )
 """Classic BPF (code, jump if true, jump if false, operand); see linux/filter.h."""
+
+
+def open_metrics_listener(host: str, port: int) -> socket.socket:
+    """Return a socket on METRICS_PORT, which all workers of a user may bind at once.
+
+    Raises SettingsError if the port cannot be had.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        reason = error.strerror or error
+        raise SettingsError(
+            f"METRICS_PORT is {port}. Allowed: a port that no other program uses, or 0 ({reason})."
+        ) from error
+    return listener
 
 
 def refuse_new_connections(listener: socket.socket) -> bool:

@@ -18,6 +18,8 @@ import src.runtime.compile_cache  # noqa: F401  (one cache for all the workers t
 from src.concurrency.cores import available_cores
 from src.domain.errors import ServiceError
 from src.files.temporary_folders import TemporaryFolder, remove_abandoned_folders
+from src.observing.logs import logging_config
+from src.runtime.listener import open_metrics_listener
 from src.runtime.server import run_reloaded
 from src.runtime.setting_names import find_unknown_settings
 from src.runtime.supervisor import Supervisor
@@ -60,6 +62,12 @@ def check_key(settings: Settings) -> None:
     FileSigner(settings.storage_dir / KEYS_FOLDER).open()
 
 
+def check_metrics_port(settings: Settings) -> None:
+    """Raise SettingsError if another program has METRICS_PORT."""
+    if settings.metrics_port:
+        open_metrics_listener(settings.host, settings.metrics_port).close()
+
+
 @contextmanager
 def shared_metrics(variables: MutableMapping[str, str]) -> Iterator[None]:
     """Give the workers a folder in which they count together, unless the operator has named one."""
@@ -83,7 +91,9 @@ def serve(settings: Settings, *, is_reloading: bool) -> int:
         reload=is_reloading,
         reload_dirs=[str(SOURCE_FOLDER)] if is_reloading else None,
         workers=1 if is_reloading else settings.workers or available_cores(),
+        log_config=logging_config(settings.log_format, settings.log_level),
         log_level=settings.log_level.lower(),
+        access_log=False,  # it has query strings; `api.observation` logs each request
         timeout_graceful_shutdown=RELOAD_STOP_S if is_reloading else settings.longest_stop_s,
         server_header=False,
         http=HTTP_PROTOCOL,
@@ -109,6 +119,7 @@ def main(words: Sequence[str]) -> int:
         check_store(settings)
         check_cluster(settings)
         check_key(settings)
+        check_metrics_port(settings)
     except (SettingsError, ServiceError) as error:
         # Checked here, because workers that fail at start would be restarted again and again.
         print(f"The service cannot start:\n{error}", file=sys.stderr)

@@ -23,6 +23,7 @@ OTHERS: Final = (
     "MPL",
     "NUMBA_",
     "OMP_",
+    "OTEL_",
     "PROMETHEUS_",
     "PYTHON",
     "TMPDIR",

@@ -23,6 +23,7 @@ from src.domain.runs import BacktestRequest
 from src.domain.verdict import ReasonCode, Unchecked, UncheckedCode, VerdictLevel
 from src.indicators.indicator import Indicator
 from src.indicators.registry import INDICATORS
+from src.observing.declared_meters import METERS
 from src.settings import Settings
 from src.strategies.registry import PARAMS, summary_of
 from tests.architecture.test_floors import ROOT
@@ -181,6 +182,14 @@ def _memory(item: Indicator) -> str:
     return "never ends" if item.memory() is None else str(item.memory())
 
 
+def meters_table() -> str:
+    rows = (
+        (f"`{meter.name}`", meter.kind.value, ", ".join(f"`{label}`" for label in meter.labels), meter.meaning)
+        for meter in METERS.values()
+    )
+    return table(("metric", "type", "labels", "meaning"), rows)
+
+
 def order_of_events() -> str:
     """The docstring of the engine, which says what happens inside a bar."""
     source = (ROOT / "src" / "engines" / "event_driven.py").read_text()
@@ -196,6 +205,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "parameters": parameters_table,
     "inside_a_bar": order_of_events,
     "indicators": indicators_table,
+    "meters": meters_table,
 }
 
 

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
-from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode
+from graphql import DocumentNode, FieldNode, GraphQLError, GraphQLSchema, OperationDefinitionNode
 from strawberry.extensions import SchemaExtension
 
 from src.api.graphql.limits import DocumentLimits
 from src.api.graphql.naming import SpellingRewriter
+from src.observing.activity import MAX_TEXT_LENGTH, current_activity
 
 CACHED_DOCUMENTS: Final = 256
 CACHED_TEXT_LENGTH: Final = 16_384
 """Longer documents are not cached: this bounds all cached ones to some tens of MiB."""
 
+INTROSPECTION: Final = "introspection"
+SEVERAL: Final = "several"
+OTHER: Final = "other"
+
 
 class PreparedDocument:
     """A document in the schema's spelling; `is_valid` once validation has found no error."""
 
-    __slots__ = ("_operations", "document", "is_valid")
+    __slots__ = ("_operations", "_root_fields", "document", "is_valid")
 
-    def __init__(self, document: DocumentNode) -> None:
+    def __init__(self, document: DocumentNode, root_fields: Collection[str] = ()) -> None:
         self.document = document
         self.is_valid = False
+        self._root_fields = root_fields
         self._operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
 
     @property
@@ -37,6 +43,23 @@ class PreparedDocument:
             return self._operations[0] if len(self._operations) == 1 else None
         return next((node for node in self._operations if node.name is not None and node.name.value == name), None)
 
+    def root_field(self, operation: OperationDefinitionNode | None) -> str:
+        """Return the one field of the schema that an operation asks for, for meters.
+
+        It is one of the schema's fields, `introspection`, `several`, or `other` for what the schema does not know, so
+        that clients cannot create time series.
+        """
+        if operation is None:
+            return OTHER
+        selections = operation.selection_set.selections
+        names = {node.name.value if isinstance(node, FieldNode) else OTHER for node in selections} - {"__typename"}
+        if len(names) != 1:
+            return SEVERAL if names else INTROSPECTION
+        [name] = names
+        if name.startswith("__"):
+            return INTROSPECTION
+        return name if name in self._root_fields else OTHER
+
 
 class DocumentLibrary:
     """Prepare documents for one schema and cache the latest, because clients repeat the same few.
@@ -47,6 +70,8 @@ class DocumentLibrary:
     def __init__(self, schema: GraphQLSchema, limits: DocumentLimits) -> None:
         self._rewriter = SpellingRewriter(schema)
         self._limits = limits
+        roots = (schema.query_type, schema.mutation_type, schema.subscription_type)
+        self._root_fields = frozenset(name for root in roots if root is not None for name in root.fields)
         self._prepared: OrderedDict[str, PreparedDocument] = OrderedDict()
 
     def prepare(self, text: str) -> PreparedDocument:
@@ -60,7 +85,7 @@ class DocumentLibrary:
         if prepared is not None:
             self._prepared.move_to_end(text)
             return prepared
-        prepared = PreparedDocument(self._rewriter.document(self._limits.parse(text)))
+        prepared = PreparedDocument(self._rewriter.document(self._limits.parse(text)), self._root_fields)
         if len(text) <= CACHED_TEXT_LENGTH:
             self._prepared[text] = prepared
             if len(self._prepared) > CACHED_DOCUMENTS:
@@ -86,6 +111,7 @@ class PreparedDocuments(SchemaExtension):
             # Before the document is parsed, this is the name in the request; then it is that of the first operation.
             requested_name = context.operation_name
             self._prepared = prepared = self._library.prepare(context.query)
+            _note_operation(prepared, requested_name)
             if requested_name is None and prepared.operation_count > 1:
                 raise GraphQLError("The document has several operations; operationName must name one of them.")
             context.graphql_document = prepared.document
@@ -99,3 +125,14 @@ class PreparedDocuments(SchemaExtension):
         yield
         if self._prepared is not None and not self.execution_context.pre_execution_errors:
             self._prepared.is_valid = True
+
+
+def _note_operation(prepared: PreparedDocument, requested_name: str | None) -> None:
+    """Name the operation in the request's log line and meters."""
+    activity = current_activity()
+    if activity is None:
+        return
+    operation = prepared.operation(requested_name)
+    activity.root_field = prepared.root_field(operation)
+    if operation is not None and operation.name is not None:
+        activity.operation = operation.name.value[:MAX_TEXT_LENGTH]  # a name in GraphQL has letters, digits and _ only

@@ -12,6 +12,7 @@ from src.api.error_table import LIMIT_EXCEEDED, PARSE_FAILED, VALIDATION_FAILED
 from src.api.errors import describe_error, extensions_of, extensions_of_code, graphql_message
 from src.api.graphql.limits import LimitExceeded
 from src.domain.errors import InvalidInput, MalformedRequest
+from src.observing.activity import note_error
 
 MAX_MESSAGE_LENGTH: Final = 500
 
@@ -29,6 +30,7 @@ def explain(error: GraphQLError, *, is_executed: bool) -> None:
         cause = MalformedRequest("A WebSocket serves subscriptions only. Send queries and mutations over HTTP.")
     if cause is not None:
         answer = describe_error(cause)
+        note_error(answer.code)
         error.message = graphql_message(answer)
         error.extensions = {**(error.extensions or {}), **extensions_of(answer)}
         return
@@ -41,6 +43,7 @@ def explain(error: GraphQLError, *, is_executed: bool) -> None:
         code = LIMIT_EXCEEDED
     else:
         code = InvalidInput.code if is_executed else VALIDATION_FAILED
+    note_error(code)
     error.extensions = {**(error.extensions or {}), **extensions_of_code(code)}
 
 

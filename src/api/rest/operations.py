@@ -15,11 +15,11 @@ from src.api.observation import exposition, store_exposition
 from src.api.rest.presenting import respond
 from src.api.rest.schemas import Envelope, HealthAnswer, ReadyAnswer, error_responses
 from src.api.spelling import snake_case
-from src.service.services import READY
+from src.service.services import READY, Services
 
 
-def operations_router(registry: CollectorRegistry) -> APIRouter:
-    """Return /health, /ready and /metrics; the last shows what `registry` holds."""
+def operations_router(registry: CollectorRegistry | None) -> APIRouter:
+    """Return /health, /ready and /metrics; the last shows what `registry` holds, and is left out for None."""
     router = APIRouter(tags=["operations"])
     router.get("/health", summary="Report that the process is alive", response_model=Envelope[HealthAnswer])(get_health)
     router.head("/health", include_in_schema=False)(get_health)
@@ -32,6 +32,9 @@ def operations_router(registry: CollectorRegistry) -> APIRouter:
     )(get_readiness)
     router.head("/ready", include_in_schema=False)(get_readiness)
 
+    if registry is None:
+        return router
+
     @router.get(
         "/metrics",
         summary="Show metrics for Prometheus",
@@ -40,12 +43,17 @@ def operations_router(registry: CollectorRegistry) -> APIRouter:
     )
     async def get_metrics(request: Request) -> Response:
         """Show counts and durations of all workers, and the result store's size, in Prometheus' text format."""
-        shown = await run_in_threadpool(exposition, registry)
-        if usage := await services_of(request).store_usage():
-            shown += store_exposition(usage)
-        return Response(shown, headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return await show_metrics(registry, services_of(request))
 
     return router
+
+
+async def show_metrics(registry: CollectorRegistry, services: Services) -> Response:
+    """Respond with the metrics of all workers, and the result store's size."""
+    shown = await run_in_threadpool(exposition, registry)
+    if usage := await services.store_usage():
+        shown += store_exposition(usage)
+    return Response(shown, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 async def get_health() -> Response:

@@ -20,13 +20,13 @@ def name_operation(route: APIRoute) -> str:
     return camel_case(route.name)
 
 
-def install_rest(app: FastAPI, *, registry: CollectorRegistry) -> None:
+def install_rest(app: FastAPI, *, registry: CollectorRegistry | None) -> None:
     """Add the endpoints; they read `app.state` at each request: services, limits, and the writer of reports.
 
     Parameters
     ----------
     registry
-        The metrics that /metrics shows.
+        The metrics that /metrics shows; None: another port shows them.
     """
     include = partial(app.include_router, generate_unique_id_function=name_operation)
     include(models.router)
