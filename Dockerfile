@@ -1,7 +1,8 @@
 # Everything is installed, byte-compiled and warmed up here, at the paths it will have in the image below.
 FROM python:3.11-slim-bookworm AS build
 
-# requirements-models.txt adds the libraries for model files other than scikit-learn's, requirements-cluster.txt Dask.
+# requirements-models.txt adds the libraries for model files other than scikit-learn's, requirements-cluster.txt Dask,
+# requirements-otel.txt what sends traces.
 ARG REQUIREMENTS=requirements.txt
 
 ENV NUMBA_CACHE_DIR=/var/cache/numba \
@@ -9,7 +10,7 @@ ENV NUMBA_CACHE_DIR=/var/cache/numba \
     PIP_DISABLE_PIP_VERSION_CHECK=1
 
 WORKDIR /app
-COPY requirements.txt requirements-cluster.txt requirements-models.txt ./
+COPY requirements.txt requirements-cluster.txt requirements-models.txt requirements-otel.txt ./
 RUN python -m venv /opt/venv && pip install --no-cache-dir --no-compile -r "$REQUIREMENTS"
 COPY LICENSE run.py ./
 COPY deploy/slim.py ./deploy/

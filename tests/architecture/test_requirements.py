@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-FILES = ("requirements.txt", "requirements-cluster.txt", "requirements-dev.txt", "requirements-models.txt")
+FILES = tuple(f"requirements{name}.txt" for name in ("", "-cluster", "-dev", "-models", "-otel"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -54,6 +54,7 @@ def test_no_package_is_pinned_at_two_versions() -> None:
         ("requirements.txt", PROJECT["dependencies"]),
         ("requirements-cluster.txt", PROJECT["optional-dependencies"]["dask"]),
         ("requirements-dev.txt", PROJECT["optional-dependencies"]["dev"]),
+        ("requirements-otel.txt", PROJECT["optional-dependencies"]["otel"]),
     ],
 )
 def test_every_direct_dependency_is_pinned_within_its_range(name: str, wanted: list[str]) -> None:
