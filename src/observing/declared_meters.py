@@ -79,7 +79,11 @@ _ALL: Final = (
         "Time from a GraphQL request's head to the end of its response.",
         "operation",
     ),
-    _gauge("queue_running", "Callers that hold a slot of a queue: backtests, estimates, models.", "queue"),
+    _gauge(
+        "queue_running",
+        "Callers that hold a slot of a queue: backtests, estimates, models, uploads (of bars).",
+        "queue",
+    ),
     _gauge("queue_waiting", "Callers that wait for a slot of a queue.", "queue"),
     _counter(
         "queue_refusals_total", "Callers that a queue rejected: full, late, displaced, closed.", "queue", "reason"

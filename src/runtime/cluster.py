@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import datetime
-import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 import src.runtime.compile_cache  # noqa: F401  (before anything that imports numba)
 from src.concurrency.cores import available_cores
 from src.domain.errors import ServiceError
+from src.observing.logs import configure_logging
 from src.runtime.cluster_certificates import CA_FILE, CERTIFICATE_FILE, DEFAULT_DAYS, KEY_FILE, make_certificates
 from src.settings import Settings, SettingsError, read_settings
 from src.wiring.cluster import build_cluster_access, missing_dask
@@ -65,7 +65,7 @@ def main(words: Sequence[str]) -> int:
         if options.command == "certificates":
             return _make(options.folder, options.days)
         settings = read_settings()
-        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        configure_logging(settings.log_format, settings.log_level)
         asyncio.run(run_until_told(find_member(options.command, settings)))
     except (SettingsError, ServiceError, OSError) as error:
         print(f"[cluster] {error}", file=sys.stderr)

@@ -66,7 +66,7 @@ def build_adapters(settings: Settings, meters: Meters = UNMEASURED) -> Adapters:
             "binance": binance,
             SIMULATED: SimulatedSource(clock=clock),
         },
-        datasets=build_datasets(settings, clock),
+        datasets=build_datasets(settings, clock, meters),
         store=measure_store(store, "results", meters.stores),
         ledger=measure_store(ledger, "trials", meters.stores),
         job_store=measure_store(job_store, "jobs", meters.stores),
@@ -124,12 +124,17 @@ def build_binance(settings: Settings, clock: Clock, meters: Meters = UNMEASURED)
     return CachedSource(remote, store=store, archive=archive, clock=clock)
 
 
-def build_datasets(settings: Settings, clock: Clock) -> DatasetStore:
+def build_datasets(settings: Settings, clock: Clock, meters: Meters = UNMEASURED) -> DatasetStore:
     """Return the store of users' datasets, under the storage folder."""
     folder = settings.storage_dir / DATASETS_FOLDER
     return DiskDatasets(
         folder,
-        reader=BarFileReader(max_rows=settings.max_bars, timeout_s=settings.request_timeout_s, folder=folder),
+        reader=BarFileReader(
+            max_rows=settings.max_bars,
+            timeout_s=settings.request_timeout_s,
+            folder=folder,
+            meter=meters.queue("uploads"),
+        ),
         clock=clock,
         max_bytes=settings.max_upload_bytes,
         max_datasets_per_user=settings.max_datasets_per_user,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,8 @@ from typing import Any
 import httpx
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from src.observing.logs import JsonFormatter
 from src.stores.sqlite import SqliteStore
@@ -166,3 +169,18 @@ def test_graphql_line_names_the_field_of_the_schema(url: str, log: Log, document
     httpx.post(f"{url}/graphql", json={"query": document}, timeout=30)
     [line] = log.of(event="request")
     assert line["root_field"] == root_field
+
+
+def test_socket_has_one_line_when_it_closes(url: str, log: Log) -> None:
+    address = f"{url.replace('http', 'ws')}/graphql?token=queried"
+    with connect(
+        address, subprotocols=[Subprotocol("graphql-transport-ws")], additional_headers={"X-Request-ID": "socket-1"}
+    ):
+        assert log.of(event="websocket") == []
+    deadline = time.monotonic() + 30
+    while not (lines := log.of(event="websocket")):
+        assert time.monotonic() < deadline, "the socket was not logged"
+        time.sleep(0.01)
+    [line] = lines
+    assert (line["route"], line["request_id"]) == ("/graphql", "socket-1")
+    assert "queried" not in "".join(log.texts)

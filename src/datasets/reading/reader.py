@@ -23,6 +23,7 @@ from src.datasets.reading.worker import Task
 from src.domain.datasets import BarFileDeclaration
 from src.domain.error_text import FieldName, Piece, Written
 from src.domain.errors import Busy, InvalidInput, ServiceError, TimedOut, TooLarge, UnsupportedFormat
+from src.observing.meters import UNMEASURED, QueueMeter
 
 logger = logging.getLogger(__name__)
 
@@ -69,17 +70,30 @@ class BarFileReader:
         Address space that a child may use.
     folder
         Folder for replies, which are nameless files; None: the system's temporary folder.
+    meter
+        What counts the files that are read and wait.
     """
 
     def __init__(
-        self, *, max_rows: int, timeout_s: float, memory_bytes: int = _MEMORY_BYTES, folder: Path | None = None
+        self,
+        *,
+        max_rows: int,
+        timeout_s: float,
+        memory_bytes: int = _MEMORY_BYTES,
+        folder: Path | None = None,
+        meter: QueueMeter = UNMEASURED,
     ) -> None:
         self._folder = folder
         self._max_rows = max_rows
         self._timeout_s = timeout_s
         self._memory_bytes = memory_bytes
         self._queue = FairQueue(
-            slots=_AT_ONCE, max_waiting=_MAX_WAITING, max_wait_s=None, max_slots_per_user=1, refusals=_REFUSALS
+            slots=_AT_ONCE,
+            max_waiting=_MAX_WAITING,
+            max_wait_s=None,
+            max_slots_per_user=1,
+            refusals=_REFUSALS,
+            meter=meter,
         )
 
     async def read(self, file: IO[bytes], declared: BarFileDeclaration, *, user_id: str) -> BarFileRows:

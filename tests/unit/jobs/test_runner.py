@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import sys
@@ -18,6 +19,7 @@ from src.domain.jobs import ChunkSpan, Job, JobKind, JobOutcome, JobState
 from src.jobs.runner import JobRunner
 from src.jobs.running_job import JobTiming
 from src.jobs.threads import NICENESS, JobThreads
+from src.observing.logs import JsonFormatter
 from src.ports.jobs import JobHandle, JobTask
 from src.stores.sqlite_database import SqliteDatabase
 from src.stores.sqlite_jobs import SqliteJobs
@@ -447,3 +449,33 @@ async def test_threads_of_jobs_give_way() -> None:
     assert name.startswith("job")
     assert priority()[0] == here
     threads.close()
+
+
+class Telling:
+    """A task that logs from itself and from a thread."""
+
+    kind = JobKind.SWEEP
+
+    async def run(self, handle: JobHandle) -> JobOutcome:
+        logging.getLogger("src.task").warning("from the task")
+        await handle.compute(logging.getLogger("src.task").warning, "from a thread")
+        return JobOutcome()
+
+
+async def test_lines_of_a_job_hold_its_id_in_threads_too(store: SqliteJobs, make_runner: MakeRunner) -> None:
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(json.loads(JsonFormatter().format(record)))
+
+    lines: list[dict[str, str]] = []
+    job, handler = await submit(store), Lines()
+    logging.getLogger("src.task").addHandler(handler)
+    try:
+        await make_runner(Telling()).start()
+        await ended(store, job.id)
+    finally:
+        logging.getLogger("src.task").removeHandler(handler)
+    assert [(line["message"], line["job_id"], line["user"]) for line in lines] == [
+        ("from the task", job.id, job.user_id),
+        ("from a thread", job.id, job.user_id),
+    ]
