@@ -52,7 +52,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory, log: Path) -> Iterator[tuple[
     yield counts, [json.loads(text) for text in log.read_text().splitlines()]
 
 
-def test_any_worker_answers_on_the_metrics_port_for_all(seen: tuple[list[float], list[dict[str, Any]]]) -> None:
+def test_metrics_port_answers_for_all_workers(seen: tuple[list[float], list[dict[str, Any]]]) -> None:
     assert seen[0] == [20.0] * 8
 
 
@@ -71,7 +71,7 @@ def test_each_request_is_logged_once_without_its_query(seen: tuple[list[float], 
     assert "hunter2" not in json.dumps(seen[1])
 
 
-def test_taken_metrics_port_stops_the_start_with_its_name(tmp_path: Path) -> None:
+def test_taken_metrics_port_stops_the_start(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         service = ProductionService(tmp_path, METRICS_PORT=str(port))

@@ -68,7 +68,7 @@ def _unpacked(body: bytes) -> bytes:
     return gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
 
 
-def test_collector_receives_request_fetch_engine_and_store(
+def test_collector_receives_spans_of_a_backtest(
     exchange: LoopbackExchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Collector() as collector:

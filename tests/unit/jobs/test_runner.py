@@ -462,7 +462,7 @@ class Telling:
         return JobOutcome()
 
 
-async def test_lines_of_a_job_hold_its_id_in_threads_too(store: SqliteJobs, make_runner: MakeRunner) -> None:
+async def test_lines_of_a_job_hold_its_id(store: SqliteJobs, make_runner: MakeRunner) -> None:
     class Lines(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             lines.append(json.loads(JsonFormatter().format(record)))
