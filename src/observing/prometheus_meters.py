@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Histogram
 
 from src.observing.declared_meters import METERS
 from src.observing.meters import ChildEnd, Refusal
@@ -22,10 +22,16 @@ class PrometheusQueueMeter:
         self._running = meters.running.labels(name)
         self._waiting = meters.waiting.labels(name)
         self._refusals = {reason: meters.refusals.labels(name, reason.value) for reason in Refusal}
+        self._shown = (0, 0)
 
     def show(self, *, running: int, waiting: int) -> None:
-        self._running.set(running)
-        self._waiting.set(waiting)
+        shown_running, shown_waiting = self._shown
+        self._shown = (running, waiting)
+        # Each request shows the queue three times, and writing to the workers' shared file costs as much as the rest.
+        if running != shown_running:
+            self._running.set(running)
+        if waiting != shown_waiting:
+            self._waiting.set(waiting)
 
     def count_refusal(self, reason: Refusal) -> None:
         self._refusals[reason].inc()
@@ -67,9 +73,13 @@ class PrometheusStoreMeter:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._durations = METERS["store_operation_duration_seconds"].histogram(registry)
         self._errors = METERS["store_errors_total"].counter(registry)
+        self._known: dict[tuple[str, str], Histogram] = {}
 
     def observe(self, store: str, operation: str, duration_s: float) -> None:
-        self._durations.labels(store, operation).observe(duration_s)
+        known = self._known.get((store, operation))
+        if known is None:
+            known = self._known[store, operation] = self._durations.labels(store, operation)
+        known.observe(duration_s)
 
     def count_error(self, store: str, operation: str, code: str) -> None:
         self._errors.labels(store, operation, code).inc()
