@@ -101,7 +101,9 @@ class VectorizedEngine:
         order_bars, actions, prices = _orders(bars, signals, rules.fill)
         records = _simulate(actions, prices, rules)
         fills = _fills(records, order_bars, bars.open_time_ms)
-        cash_left = cash_after_fills(rules.initial_cash, fills["side"], fills["quantity"], fills["price"], fills["fee"])
+        # Copies, because a view of a column is contiguous if it has one row or none: another type to compile for.
+        columns = (fills[name].copy() for name in ("side", "quantity", "price", "fee"))
+        cash_left = cash_after_fills(rules.initial_cash, *columns)
         check_growth(cash_left)
         position_left = np.where(fills["side"] == Side.BUY, fills["quantity"], 0.0)
         cash = carry_forward(cash_left, fills["bar"], rules.initial_cash, len(bars))

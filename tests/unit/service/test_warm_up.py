@@ -73,3 +73,33 @@ def test_first_detail_finds_compiled_functions() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [[1, 1], [1, 1]]
+
+
+FEW_FILLS = """
+import json
+import numpy as np
+from src.domain.signals import Signals, StrategyDescription
+from src.domain.trading import FillTiming, TradingRules
+from src.engines import ledger
+from src.engines.registry import ENGINES
+from src.service.warm_up import warm_up
+from tests.market import random_bars
+
+warm_up(ENGINES)
+warmed = len(ledger.cash_after_fills.signatures)
+bars = random_bars(50)
+for signals in (0, 1, 2):
+    action = np.zeros(50, dtype=np.int8)
+    action[:signals] = [1, -1][:signals]
+    drawn = Signals(action=action, strategy=StrategyDescription(name="drawn"))
+    for engine in ENGINES.values():
+        engine.run(bars, drawn, TradingRules(fill=FillTiming.NEXT_OPEN))
+print(json.dumps([warmed, len(ledger.cash_after_fills.signatures)]))
+"""
+
+
+def test_run_with_one_fill_or_none_compiles_nothing() -> None:
+    command = [sys.executable, "-c", FEW_FILLS]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [1, 1]
