@@ -33,6 +33,8 @@ def note_measures(book: Book, bar: int, measures: BarMeasures, plan: Plan) -> No
         book.bar_atr = measures.atr[bar]
     if plan.uses_volatility:
         book.bar_volatility = measures.volatility[bar]
+    if plan.uses_volume:
+        book.bar_volume = measures.volume[bar]
 
 
 @compiled

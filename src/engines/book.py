@@ -73,6 +73,8 @@ class Book:
     bar_atr: float
     """The ATR of the bar at hand."""
     bar_volatility: float
+    bar_volume: float
+    """The volume of the bar at hand; read if the rules depend on it, and 0 without them."""
     trail_distance: float
     """How far the trailing stop lies from the best price, in the quote currency; NaN if that is a fraction."""
     calm_until_bar: int
@@ -129,7 +131,15 @@ def get_direction(position: float) -> int:
 
 @compiled
 def write_fill(
-    book: Book, fills: NDArray[np.void], bar: int, side: int, quantity: float, price: float, fee: float, reason: int
+    book: Book,
+    fills: NDArray[np.void],
+    bar: int,
+    side: int,
+    quantity: float,
+    price: float,
+    fee: float,
+    reason: int,
+    impact: float,
 ) -> None:
     """Append a fill; `fills` is large enough, as all possible fills were counted before."""
     fill = fills[book.fill_count]
@@ -141,6 +151,7 @@ def write_fill(
     fill.reason = reason
     fill.trade = book.trade_count
     fill.funding = book.funding
+    fill.impact = impact
     book.funding = 0.0
     book.fill_count += 1
 

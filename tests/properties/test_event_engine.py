@@ -44,7 +44,7 @@ def test_nothing_is_overdrawn(market: Market, rules: TradingRules) -> None:
 @given(markets(), RULES)
 @EXAMPLES
 def test_fills_lie_inside_their_bars(market: Market, rules: TradingRules) -> None:
-    rules = dataclasses.replace(rules, slippage_rate=0.0)
+    rules = dataclasses.replace(rules, slippage_rate=0.0, volume=dataclasses.replace(rules.volume, impact=0.0))
     bars, fills = market[0], run(market, rules).fills
     assert (np.diff(fills["bar"]) >= 0).all()
     assert (fills["quantity"] > 0).all()
@@ -211,6 +211,7 @@ def test_exchange_would_take_every_entry(market: Market, rules: TradingRules) ->
         entries = fills[is_entry]
         assert (entries["quantity"] * entries["price"] >= exchange.min_notional * (1 - 1e-9)).all()
     measures = rules.exits.atr.is_used or rules.sizing.volatility_target is not None
+    measures = measures or rules.volume.max_share is not None
     if exchange.step_size is exchange.min_notional is None and not measures:
         assert simulation.dropped_entries == 0
 
@@ -220,7 +221,8 @@ def test_exchange_would_take_every_entry(market: Market, rules: TradingRules) ->
 def test_levels_in_bars_lie_on_ticks(market: Market, rules: TradingRules, tick: float) -> None:
     """A fill inside a bar is at a level; one at the open is at a price of the market."""
     exchange = dataclasses.replace(rules.exchange, tick_size=tick)
-    rules = dataclasses.replace(rules, slippage_rate=0.0, exchange=exchange)
+    volume = dataclasses.replace(rules.volume, impact=0.0)
+    rules = dataclasses.replace(rules, slippage_rate=0.0, exchange=exchange, volume=volume)
     bars, fills = market[0], run(market, rules).fills
     orders = (
         FillReason.LIMIT, FillReason.STOP, FillReason.STOP_LOSS, FillReason.TAKE_PROFIT, FillReason.TRAILING_STOP,

@@ -156,7 +156,7 @@ class Scenario:
     dropped_entries: int = 0
     is_liquidated: bool = False
     liquidations: int | None = None
-    volume: float = 1.0
+    volume: float | tuple[float, ...] = 1.0
     interval: str = "1d"
     slots: tuple[int, ...] | None = None
     funding: tuple[float, ...] | None = None
@@ -201,8 +201,10 @@ def rounded(fill: ExpectedFill) -> ExpectedFill:
     return bar, side, round(quantity, 9), round(price, 9), round(fee, 9), reason
 
 
-def read(table: str, volume: float, *, interval: str = "1d", slots: tuple[int, ...] | None = None) -> Picture:
-    """Read a drawn table."""
+def read(
+    table: str, volume: float | tuple[float, ...], *, interval: str = "1d", slots: tuple[int, ...] | None = None
+) -> Picture:
+    """Read a drawn table; one volume is that of each bar."""
     rows = [[cell.strip() for cell in line.split("|")] for line in table.strip().splitlines()]
     assert rows[0][0].split() == ["open", "high", "low", "close"], "the first line names the columns"
     rows = rows[1:]
@@ -219,7 +221,7 @@ def read(table: str, volume: float, *, interval: str = "1d", slots: tuple[int, .
             high=prices[:, 1],
             low=prices[:, 2],
             close=prices[:, 3],
-            volume=np.full(len(rows), volume),
+            volume=np.full(len(rows), volume, dtype=np.float64),
         ),
         signals=Signals(
             action=np.array([WORDS[row[1]] for row in rows], dtype=np.int8),
