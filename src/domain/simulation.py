@@ -100,9 +100,10 @@ class Simulation:
     of the base asset, negative when short. `fills` and `trades` are structured arrays (`FILL_DTYPE`, `TRADE_DTYPE`) in
     time order. `reduced_entries` counts entries cut to what cash or volume allowed, `dropped_entries` those too small
     for the exchange, without their exits, without a size or in a bar without volume, `ambiguous_bars` the bars in which
-    `IntrabarPolicy` decided, `liquidations` the positions that lost their margin. `resolved_bars` counts the bars that
-    were traded by the finer bars inside them, `unresolved_bars` those whose finer bars are not whole. With leverage,
-    cash is negative by what is borrowed.
+    `IntrabarPolicy` decided, `liquidations` the positions that lost their margin. `liquidation_distance` is the
+    smallest one of a price from the liquidation level of an open position, a fraction of its mean entry price; None
+    without leverage or a position. `resolved_bars` counts the bars that were traded by the finer bars inside them,
+    `unresolved_bars` those whose finer bars are not whole. With leverage, cash is negative by what is borrowed.
     """
 
     equity: NDArray[np.float64]
@@ -115,6 +116,7 @@ class Simulation:
     ambiguous_bars: int = 0
     is_liquidated: bool = False
     liquidations: int = 0
+    liquidation_distance: float | None = None
     resolved_bars: int = 0
     unresolved_bars: int = 0
     warnings: tuple[str, ...] = ()

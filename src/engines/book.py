@@ -85,6 +85,9 @@ class Book:
     """Entries that were not made: the exchange would have refused them, or nothing says how to protect or size them."""
     ambiguous_bars: int
     liquidations: int
+    liquidation_distance: float
+    """The smallest distance of a price from the liquidation level of a borrowed position, a fraction of its mean entry
+    price; inf for none."""
     is_liquidated: int
     """1 if a liquidation left no cash."""
     trade_count: int
@@ -118,6 +121,7 @@ def create_book(initial_cash: float) -> NDArray[np.void]:
     books["cash"] = initial_cash
     books["time_exit_bar"] = NEVER
     books["rungs_until_bar"] = NEVER
+    books["liquidation_distance"] = math.inf
     for level in ("stop_level", "target_level", "trail_distance", "rung_in_favor", "rung_against"):
         books[level] = math.nan
     return books

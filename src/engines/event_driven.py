@@ -310,7 +310,12 @@ def _conclude(
         ambiguous_bars=int(ended["ambiguous_bars"]),
         is_liquidated=bool(ended["is_liquidated"]),
         liquidations=int(ended["liquidations"]),
+        liquidation_distance=_known(float(ended["liquidation_distance"])),
     )
+
+
+def _known(distance: float) -> float | None:
+    return distance if math.isfinite(distance) else None
 
 
 def _allocate_fills(action: NDArray[np.int8], plan: Plan) -> NDArray[np.void]:

@@ -95,6 +95,10 @@ class Plan(NamedTuple):
     break_even_rate: float
     moves_stops: bool
     """Whether a stop follows the price; asked at each bar, where the levels themselves would take a quarter longer."""
+    watches_margin: bool
+    """Whether the distance of prices from the liquidation level is noted."""
+    follows_bars: bool
+    """Whether a bar without an order changes a book with a position: one of both."""
     max_bars: int
     cooldown_bars: int
     exits_on_signal: bool
@@ -192,6 +196,8 @@ def build_plan(rules: TradingRules) -> Plan:
         trailing_start_rate=_or_nan(exits.trailing_start_rate),
         break_even_rate=_or_nan(exits.break_even_rate),
         moves_stops=exits.trails or exits.break_even_rate is not None,
+        watches_margin=rules.margin.leverage > 1,
+        follows_bars=exits.trails or exits.break_even_rate is not None or rules.margin.leverage > 1,
         max_bars=NEVER if exits.max_bars is None else min(int(exits.max_bars), NEVER),
         cooldown_bars=int(exits.cooldown_bars),
         exits_on_signal=bool(exits.on_signal),

@@ -75,6 +75,15 @@ def place_atr_exits(book: Book, price: float, side: int, plan: Plan) -> None:
 
 
 @compiled
+def note_margin(book: Book, price: float, plan: Plan) -> None:
+    """Note how far `price` is from the level at which the position would be liquidated."""
+    own_cash = book.cash - book.outside_cash
+    level = liquidation_level(own_cash, book.position, costs_of(plan), plan.margin_rate, plan.maintenance_rate)
+    left = max(get_direction(book.position) * (price - level), 0.0)
+    book.liquidation_distance = min(book.liquidation_distance, left / book.entry_price)
+
+
+@compiled
 def close_position(
     book: Book, fills: NDArray[np.void], bar: int, market_price: float, terms: Costs, reason: int, plan: Plan
 ) -> None:
@@ -83,6 +92,8 @@ def close_position(
     If that would leave nothing of its margin, it is liquidated at its bankruptcy price instead; so is any position that
     is liquidated without leverage: a short, or a long that owes funding.
     """
+    if plan.watches_margin:
+        note_margin(book, market_price, plan)
     side = -get_direction(book.position)
     quantity = abs(book.position)
     impact = volume_impact(terms, quantity, book.bar_volume)
@@ -101,6 +112,8 @@ def close_position(
     book.trade_count += 1
     if reason == LIQUIDATION:
         book.liquidations += 1
+        if plan.watches_margin:
+            book.liquidation_distance = 0.0
         if book.cash <= ABSOLUTE_TOLERANCE:
             book.is_liquidated = 1
     if reason in (STOP_LOSS, TRAILING_STOP, BREAK_EVEN, LIQUIDATION):
@@ -236,6 +249,8 @@ def open_position(
     own_cash = book.cash - book.outside_cash
     liquidation = liquidation_level(own_cash, book.position, costs_of(plan), plan.margin_rate, plan.maintenance_rate)
     tighten_stop(book, side, liquidation, LIQUIDATION)
+    if plan.watches_margin:
+        note_margin(book, market_price, plan)
     if plan.has_rungs:
         trail = trailing_level(book, price, side, plan) if math.isnan(plan.trailing_start_rate) else math.nan
         start_rungs(book, bar, side, trail, plan)
@@ -279,12 +294,17 @@ def fill_exits(
 
 @compiled
 def move_stops(book: Book, prices: BarPrices, plan: Plan) -> None:
-    """Tighten the stops that follow the bar's best price; they can be hit from the next bar on.
+    """Note the worst price, and tighten the stops that follow the best one; they can be hit from the next bar on.
 
-    The break-even stop moves once the price has also passed its level: it would close the position at once otherwise.
+    `prices` are those that certainly came while the position was open. The break-even stop moves once the price has
+    also passed its level: it would close the position at once otherwise.
     """
-    if plan.moves_stops and book.position != 0.0:
+    if plan.follows_bars and book.position != 0.0:
         direction = get_direction(book.position)
+        if plan.watches_margin:
+            note_margin(book, worst_of(prices, direction), plan)
+        if not plan.moves_stops:
+            return
         best = best_of(prices, direction)
         start = level_from(book.entry_price, direction, plan.trailing_start_rate)
         if math.isnan(start) or reaches_target(best, start, direction):

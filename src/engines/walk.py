@@ -62,7 +62,7 @@ from src.engines.orders import (
 )
 from src.engines.paths import OPTIMISTIC, PESSIMISTIC, favors_position
 from src.engines.plan import Plan, costs_of
-from src.engines.positions import close_position, fit_volume, move_stops, stop_below
+from src.engines.positions import close_position, fit_volume, move_stops, note_margin, stop_below
 from src.engines.rungs import PORTION, SIZE, next_addition, next_target, watch_rungs
 
 
@@ -89,6 +89,7 @@ class Memory(NamedTuple):
     reduced_entries: int
     dropped_entries: int
     liquidations: int
+    liquidation_distance: float
     is_liquidated: int
     funding: float
 
@@ -117,6 +118,7 @@ def remember(book: Book) -> Memory:
         book.reduced_entries,
         book.dropped_entries,
         book.liquidations,
+        book.liquidation_distance,
         book.is_liquidated,
         book.funding,
     )
@@ -133,6 +135,7 @@ def restore(book: Book, memory: Memory) -> None:
     book.targets_taken, book.additions_made = memory.targets_taken, memory.additions_made
     book.fill_count, book.trade_count = memory.fill_count, memory.trade_count
     book.reduced_entries, book.liquidations = memory.reduced_entries, memory.liquidations
+    book.liquidation_distance = memory.liquidation_distance
     book.dropped_entries, book.is_liquidated, book.funding = (
         memory.dropped_entries,
         memory.is_liquidated,
@@ -207,6 +210,8 @@ def add_units(
 ) -> None:
     """Add the units of an addition at `market_price`, as far as cash pays for them, and place all orders anew."""
     book.additions_made |= 1 << number
+    if plan.watches_margin:
+        note_margin(book, market_price, plan)
     side, held = get_direction(book.position), abs(book.position)
     price = slipped_price(market_price, side, terms.slippage_rate)
     budget = cash_for_addition(book, market_price, plan)

@@ -145,7 +145,7 @@ class Scenario:
     """One case: rules, a picture, and what the run must report beside its fills.
 
     The bars are of `interval`, the first one opens at 00:00; `slots` are their numbers if some are missing. `funding`
-    is what each trade paid.
+    is what each trade paid, `distance` that to the liquidation level, if it is drawn.
     """
 
     name: str
@@ -160,6 +160,7 @@ class Scenario:
     interval: str = "1d"
     slots: tuple[int, ...] | None = None
     funding: tuple[float, ...] | None = None
+    distance: float | None = None
 
     def play(self) -> Simulation:
         """Run the engine on the picture and compare."""
@@ -175,6 +176,10 @@ class Scenario:
         assert simulation.liquidations == (self.is_liquidated if self.liquidations is None else self.liquidations)
         if self.funding is not None:
             assert simulation.trades["funding"].tolist() == pytest.approx(self.funding, rel=1e-12, abs=1e-9)
+        if self.distance is not None:
+            assert simulation.liquidation_distance == pytest.approx(self.distance, rel=1e-12, abs=1e-12)
+        elif self.rules.margin.leverage == 1:
+            assert simulation.liquidation_distance is None
         return simulation
 
 

@@ -104,6 +104,8 @@ def test_every_rule_is_in_the_plan() -> None:
         trailing_start_rate=0.09,
         break_even_rate=0.1,
         moves_stops=True,
+        watches_margin=True,
+        follows_bars=True,
         max_bars=8,
         cooldown_bars=11,
         exits_on_signal=False,
