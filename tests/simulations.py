@@ -198,12 +198,18 @@ FUNDED = funded_rules()
 
 @st.composite
 def markets(draw: st.DrawFn) -> Market:
-    """Bars that gap, from calm to ones in which a short is ruined, some without volume; some have a signal."""
+    """Bars that gap, from calm to ones in which a short is ruined, with a signal at some of them."""
     seed = draw(st.integers(0, 2**32 - 1))
     volatility = draw(st.sampled_from([0.005, 0.03, 0.3]))
     share, closing = draw(st.sampled_from([0.1, 0.4, 0.9])), draw(st.sampled_from([0.0, 0.5]))
-    bars, signals = random_market(draw(st.integers(1, 80)), seed, volatility, share=share, closing=closing)
-    is_idle = np.random.default_rng(seed).random(len(bars)) < draw(st.sampled_from([0.0, 0.2]))
+    return random_market(draw(st.integers(1, 80)), seed, volatility, share=share, closing=closing)
+
+
+@st.composite
+def thin_markets(draw: st.DrawFn) -> Market:
+    """The same, with a fifth of the bars without volume."""
+    bars, signals = draw(markets())
+    is_idle = np.random.default_rng(draw(st.integers(0, 2**32 - 1))).random(len(bars)) < 0.2
     return replace(bars, volume=np.where(is_idle, 0.0, bars.volume)), signals
 
 

@@ -125,7 +125,11 @@ REFUSALS: dict[str, tuple[list[Fault | None], type[ServiceError], str]] = {
     "unknown": ([faults.refusal(-1121, "Invalid symbol.")], SymbolNotFound, "Invalid symbol."),
     "other refusal": ([faults.refusal(-4000, "Not now.")], ExchangeRefused, "code -4000"),
     "ban": ([faults.banned(retry_after_s=600)], ExchangeUnavailable, "told us to send no requests for now"),
-    "too many": ([faults.too_many_requests(retry_after_s=600)], ExchangeUnavailable, "told us to send no requests for now"),
+    "too many": (
+        [faults.too_many_requests(retry_after_s=600)],
+        ExchangeUnavailable,
+        "told us to send no requests for now",
+    ),
     "failure": ([faults.server_error()] * 9, ExchangeUnavailable, "HTTP 500"),
     "too long": (
         [Fault(status=200, body=b"[" + b" " * 1_100_000 + b"]")] * 5,

@@ -14,7 +14,7 @@ from src.domain.simulation import FillReason, Simulation
 from src.domain.trading import Direction, FillTiming, TradingRules
 from src.domain.volume_rules import VolumeRules
 from src.engines.event_driven import EventDrivenEngine
-from tests.simulations import COSTS, LEVERAGED, RULES, SIZINGS, VOLUMES, Market, markets
+from tests.simulations import COSTS, LEVERAGED, RULES, SIZINGS, VOLUMES, Market, thin_markets
 
 EXAMPLES = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -100,7 +100,7 @@ def trade_plainly(market: Market, rules: TradingRules) -> PlainBook:
     return book
 
 
-@given(markets(), MARKET_RULES)
+@given(thin_markets(), MARKET_RULES)
 @EXAMPLES
 def test_market_orders_equal_a_plain_loop(market: Market, rules: TradingRules) -> None:
     simulation, book = EventDrivenEngine().run(*market, rules), trade_plainly(market, rules)
@@ -117,7 +117,7 @@ def run(market: Market, rules: TradingRules) -> Simulation:
     return EventDrivenEngine().run(*market, rules)
 
 
-@given(markets(), st.one_of(RULES, LEVERAGED), VOLUMES)
+@given(thin_markets(), st.one_of(RULES, LEVERAGED), VOLUMES)
 @EXAMPLES
 def test_entries_take_no_more_than_their_share(market: Market, rules: TradingRules, volume: VolumeRules) -> None:
     simulation = run(market, dataclasses.replace(rules, volume=volume))
@@ -128,7 +128,7 @@ def test_entries_take_no_more_than_their_share(market: Market, rules: TradingRul
         assert (fills["quantity"] <= most * (1 + 1e-12))[is_entry].all()
 
 
-@given(markets(), st.one_of(RULES, LEVERAGED), VOLUMES)
+@given(thin_markets(), st.one_of(RULES, LEVERAGED), VOLUMES)
 @EXAMPLES
 def test_impact_is_that_of_the_share_of_each_fill(market: Market, rules: TradingRules, volume: VolumeRules) -> None:
     fills = run(market, dataclasses.replace(rules, volume=volume)).fills
@@ -144,7 +144,7 @@ def test_impact_is_that_of_the_share_of_each_fill(market: Market, rules: Trading
         assert pays[np.isin(fills["reason"], at_market)].all()
 
 
-@given(markets(), RULES)
+@given(thin_markets(), RULES)
 @EXAMPLES
 def test_volume_without_limit_or_impact_changes_nothing(market: Market, rules: TradingRules) -> None:
     """Of markets that are so deep that no share is reached."""
@@ -154,3 +154,17 @@ def test_volume_without_limit_or_impact_changes_nothing(market: Market, rules: T
     limited = run(deep, dataclasses.replace(rules, volume=VolumeRules(max_share=1.0)))
     for name in ("equity", "cash", "position", "fills", "trades"):
         np.testing.assert_array_equal(getattr(limited, name), getattr(without, name), err_msg=name)
+
+
+@given(thin_markets(), st.one_of(RULES, LEVERAGED), VOLUMES, st.integers(1, 80))
+@EXAMPLES
+def test_first_bars_run_alone_give_the_same(
+    market: Market, rules: TradingRules, volume: VolumeRules, stop: int
+) -> None:
+    bars, signals = market
+    rules = dataclasses.replace(rules, volume=volume)
+    whole = run(market, rules)
+    part = run((bars.slice(0, stop), dataclasses.replace(signals, action=signals.action[:stop])), rules)
+    for name in ("equity", "cash", "position"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[:stop], err_msg=name)
+    np.testing.assert_array_equal(part.fills, whole.fills[whole.fills["bar"] < stop])
