@@ -57,7 +57,7 @@ async def read(source: BinanceFunding, symbol: str = "BTCUSDT") -> Any:
         await source.close()
 
 
-async def test_all_pages_are_read_and_rounded_to_the_minute(exchange: LoopbackExchange) -> None:
+async def test_pages_are_read_and_times_rounded(exchange: LoopbackExchange) -> None:
     found = await read(make_source(exchange.url))
     np.testing.assert_array_equal(found.time_ms, TIMES)
     np.testing.assert_array_equal(found.rate, [float(rate) for _, rate in ROWS])
@@ -67,7 +67,7 @@ async def test_all_pages_are_read_and_rounded_to_the_minute(exchange: LoopbackEx
     assert {one["endTime"] for one in asked} == {str(NOW_MS)}
 
 
-async def test_full_last_page_is_followed_by_an_empty_one(exchange: LoopbackExchange) -> None:
+async def test_full_last_page_is_followed_by_another(exchange: LoopbackExchange) -> None:
     exchange.funding = {"BTCUSDT": ROWS[:PAGE_ROWS]}
     found = await read(make_source(exchange.url))
     assert (len(found.rate), exchange.count(FUNDING)) == (PAGE_ROWS, 2)
@@ -95,7 +95,7 @@ async def test_simultaneous_calls_share_one_reading(exchange: LoopbackExchange) 
     assert exchange.count(FUNDING) == 3
 
 
-async def test_failed_page_is_asked_for_again_and_no_other(exchange: LoopbackExchange) -> None:
+async def test_failed_page_alone_is_asked_for_again(exchange: LoopbackExchange) -> None:
     source = make_source(exchange.url)
     exchange.script(FUNDING, [None, faults.refusal(-1003, "no", status=400)])
     with pytest.raises(ExchangeRefused):
@@ -212,7 +212,7 @@ def rates_of(bars: list[dict[str, Any]], rate: str, *, beyond: int) -> list[tupl
     return [(mark * EIGHT_HOURS_MS + 2, rate) for mark in marks]
 
 
-def test_served_run_pays_the_rates_of_the_exchange(own_service: OwnService) -> None:
+def test_served_run_pays_exchange_rates(own_service: OwnService) -> None:
     service, exchange = own_service()
     constant = run(service, funding="CONSTANT", funding_rate=0.0005).json()["data"]
     exchange.funding = {"BTCUSDT": rates_of(constant["data"], "0.00050000", beyond=5)}
@@ -245,7 +245,7 @@ def test_served_run_pays_the_rates_of_the_exchange(own_service: OwnService) -> N
     assert httpx.get(f"{service}/api/backtests/{found['id']}/neighbors", timeout=60).status_code == 200
 
 
-def test_served_run_without_a_future_is_told_to_upload(own_service: OwnService) -> None:
+def test_served_run_without_future_must_upload(own_service: OwnService) -> None:
     service, exchange = own_service()
     unknown = run(service)
     assert (unknown.status_code, unknown.json()["code"]) == (404, "SYMBOL_NOT_FOUND")
@@ -263,7 +263,7 @@ def test_service_without_futures_requires_a_history(own_service: OwnService) -> 
     assert answer.json()["detail"].startswith("funding_history is required: this service reads no rates")
 
 
-def test_rows_of_a_sweep_pay_the_rates_of_the_exchange(own_service: OwnService) -> None:
+def test_rows_of_a_sweep_pay_exchange_rates(own_service: OwnService) -> None:
     service, exchange = own_service()
     bars = run(service, funding="NONE").json()["data"]["data"]
     exchange.funding = {"BTCUSDT": rates_of(bars, "0.00050000", beyond=3)}

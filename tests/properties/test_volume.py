@@ -130,7 +130,7 @@ def test_entries_take_no_more_than_their_share(market: Market, rules: TradingRul
 
 @given(thin_markets(), st.one_of(RULES, LEVERAGED), VOLUMES)
 @EXAMPLES
-def test_impact_is_that_of_the_share_of_each_fill(market: Market, rules: TradingRules, volume: VolumeRules) -> None:
+def test_impact_follows_share_of_each_fill(market: Market, rules: TradingRules, volume: VolumeRules) -> None:
     fills = run(market, dataclasses.replace(rules, volume=volume)).fills
     traded, limit = market[0].volume[fills["bar"]], volume.max_share or 1.0
     share = np.divide(fills["quantity"], traded, out=np.full(len(fills), np.inf), where=traded > 0)

@@ -185,7 +185,7 @@ def test_one_minute_with_entry_and_level() -> None:
     assert figures(resolve_fills(bars, signals, rules, run, ENGINE.run_settled, lambda _: minutes)) == (-5.0, 0, 1)
 
 
-def test_level_of_a_stop_is_that_before_its_impact() -> None:
+def test_level_of_stop_is_before_impact() -> None:
     # Bought at 100.4, so that the stop is at 95.38: at 95.2 it has been hit, and sold at 95.38 × 0.996.
     rules = replace(HAND, sizing=Sizing(fixed_units=1.0), volume=VolumeRules(impact=0.4))
     bars = replace(one_bar(), volume=np.full(4, 10.0))
