@@ -68,6 +68,10 @@ class Settings(BaseSettings):
         AnyHttpUrl("https://data.binance.vision"),
         description="Base address of the exchange's bulk archive, used for long ranges; 'none' for none.",
     )
+    binance_futures_url: AnyHttpUrl | None = Field(
+        AnyHttpUrl("https://fapi.binance.com"),
+        description="Base address of the exchange's futures API, used for rates of funding; 'none' for none.",
+    )
     binance_timeout_s: float = Field(10.0, gt=0, le=300, description="Seconds to wait for one page of the exchange.")
     binance_deadline_s: float = Field(
         30.0, gt=0, le=3600, description="Seconds for the calls and retries of one step of a download (33 pages)."
@@ -297,7 +301,7 @@ class Settings(BaseSettings):
             raise ValueError("tls://host:port together with DASK_TLS_CA, DASK_TLS_CERT and DASK_TLS_KEY")
         return address
 
-    @field_validator("binance_api_url", "binance_fallback_url", "binance_archive_url")
+    @field_validator("binance_api_url", "binance_fallback_url", "binance_archive_url", "binance_futures_url")
     @classmethod
     def _has_no_password(cls, url: AnyHttpUrl | None) -> AnyHttpUrl | None:
         if url is not None and (url.username or url.password):
@@ -305,7 +309,7 @@ class Settings(BaseSettings):
             raise ValueError("an address without user and password")
         return url
 
-    @field_validator("binance_fallback_url", "binance_archive_url", mode="before")
+    @field_validator("binance_fallback_url", "binance_archive_url", "binance_futures_url", mode="before")
     @classmethod
     def _no_fallback(cls, value: object) -> object:
         return None if isinstance(value, str) and value.strip().lower() == "none" else value

@@ -39,6 +39,7 @@ from tests.exchange_series import Series, read_series
 
 KLINES = "/api/v3/klines"
 EXCHANGE_INFO = "/api/v3/exchangeInfo"
+FUNDING = "/fapi/v1/fundingRate"
 WEIGHTS = {KLINES: 2, EXCHANGE_INFO: 20}
 
 _DEFAULT_ROWS = 500
@@ -87,6 +88,8 @@ class LoopbackExchange:
         self._halted = halted
         self.filters: dict[str, Sequence[Mapping[str, str]]] = {}
         """The filters that `exchangeInfo` lists of a symbol; none unless set."""
+        self.funding: dict[str, Sequence[tuple[int, str]]] = {}
+        """Times and rates of the perpetual futures, oldest first; no other symbol is known there."""
         self._series: dict[tuple[str, str], Series] = {}
         for one in series:
             self.add(one)
@@ -101,6 +104,7 @@ class LoopbackExchange:
         routes = [
             Route(KLINES, self._klines),
             Route(EXCHANGE_INFO, self._exchange_info),
+            Route(FUNDING, self._funding_rates),
             Route(ARCHIVE + "{file:path}", self._archive_file),
         ]
         config = uvicorn.Config(
@@ -205,6 +209,18 @@ class LoopbackExchange:
             for name in names
         ]
         return await self._answer(request, 200, {"timezone": "UTC", "symbols": symbols})
+
+    async def _funding_rates(self, request: Request) -> Response:
+        params = request.query_params
+        if params.get("symbol") not in self.funding:
+            return await self._answer(request, 400, _error(-1121, "Invalid symbol."))
+        first_ms, end_ms = (int(params[name]) for name in ("startTime", "endTime"))
+        rows = [
+            {"symbol": params["symbol"], "fundingTime": time_ms, "fundingRate": rate, "markPrice": "100.00000000"}
+            for time_ms, rate in self.funding[params["symbol"]]
+            if first_ms <= time_ms <= end_ms
+        ]
+        return await self._answer(request, 200, rows[: min(int(params.get("limit", 100)), _MOST_ROWS)])
 
     async def _archive_file(self, request: Request) -> Response:
         path: str = request.scope["path"]

@@ -60,8 +60,8 @@ def make_simulation(close: NDArray[np.float64], time_ms: NDArray[np.int64]) -> S
     cash[last] += close[last]
     fills = np.array(
         [
-            (0, time_ms[0], Side.BUY, 1.0, close[0], 0.0, FillReason.SIGNAL, 0, 0.0),
-            (last, time_ms[last], Side.SELL, 1.0, close[last], 0.0, FillReason.SIGNAL, 0, 0.0),
+            (0, time_ms[0], Side.BUY, 1.0, close[0], 0.0, FillReason.SIGNAL, 0, 0.0, 0.0),
+            (last, time_ms[last], Side.SELL, 1.0, close[last], 0.0, FillReason.SIGNAL, 0, 0.0, 0.0),
         ],
         dtype=FILL_DTYPE,
     )

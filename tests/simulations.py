@@ -17,6 +17,7 @@ from src.domain.ladders import AddEntry, TakeProfit
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Margin, Sizing
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
+from src.domain.volume_rules import VolumeRules
 from tests.market import random_bars
 
 Market = tuple[Bars, Signals]
@@ -126,6 +127,13 @@ EXCHANGES = st.one_of(
         min_notional=st.sampled_from([None, 10.0, 3_000.0]),
     ),
 )
+VOLUMES = st.one_of(
+    st.just(VolumeRules()),
+    st.just(VolumeRules()),
+    st.builds(
+        VolumeRules, impact=st.sampled_from([0.0, 0.05, 0.9]), max_share=st.sampled_from([None, 0.003, 0.1, 1.0])
+    ),
+)
 COSTS = st.sampled_from([0.0, 0.001, 0.02])
 SHARED_RULES = st.builds(
     TradingRules, fill=st.sampled_from(FillTiming), fee_rate=COSTS, slippage_rate=COSTS, sizing=SIZINGS
@@ -151,6 +159,7 @@ def all_rules(draw: st.DrawFn) -> TradingRules:
         maker_fee_rate=draw(st.sampled_from([None, None, 0.0, -0.005, 0.01])),
         taker_fee_rate=draw(st.sampled_from([None, None, 0.004])),
         slippage_rate=draw(COSTS),
+        volume=draw(VOLUMES),
         sizing=draw(st.one_of(sizings)),
         direction=draw(st.sampled_from(Direction)),
         entry=replace(draw(ENTRIES), additions=draw(ADDITIONS) if may_add else ()),
@@ -194,6 +203,14 @@ def markets(draw: st.DrawFn) -> Market:
     volatility = draw(st.sampled_from([0.005, 0.03, 0.3]))
     share, closing = draw(st.sampled_from([0.1, 0.4, 0.9])), draw(st.sampled_from([0.0, 0.5]))
     return random_market(draw(st.integers(1, 80)), seed, volatility, share=share, closing=closing)
+
+
+@st.composite
+def thin_markets(draw: st.DrawFn) -> Market:
+    """The same, with a fifth of the bars without volume."""
+    bars, signals = draw(markets())
+    is_idle = np.random.default_rng(draw(st.integers(0, 2**32 - 1))).random(len(bars)) < 0.2
+    return replace(bars, volume=np.where(is_idle, 0.0, bars.volume)), signals
 
 
 @st.composite

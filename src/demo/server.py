@@ -113,6 +113,7 @@ def _variables(settings: Settings, folder: Path) -> dict[str, str]:
         "STORAGE_DIR": str(folder / "storage"),
         "BINANCE_API_URL": str(settings.binance_api_url),
         "BINANCE_FALLBACK_URL": str(settings.binance_fallback_url or "none"),
+        "BINANCE_FUTURES_URL": str(settings.binance_futures_url or "none"),
         "BINANCE_DEADLINE_S": str(EXCHANGE_DEADLINE_S),
         "LOG_LEVEL": "WARNING",
     }

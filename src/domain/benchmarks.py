@@ -39,7 +39,7 @@ class TimingTest:
 class CostCase:
     """The run again with other costs, or with each signal one bar later."""
 
-    cost_factor: float = reported("Multiple of fees and slippage.", RATIO)
+    cost_factor: float = reported("Multiple of fees, slippage and volumeImpact.", RATIO)
     delay_bars: int = reported("Bars by which each signal comes later.", BARS)
     total_return: float = reported("Return.", PERCENT)
     sharpe_ratio: float | None = reported("Sharpe ratio; null without variance.", RATIO)

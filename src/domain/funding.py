@@ -25,7 +25,7 @@ class FundingKind(StrEnum):
     CONSTANT = "CONSTANT"
     """One rate at each mark."""
     HISTORY = "HISTORY"
-    """The rates of an uploaded history, each at its own time."""
+    """The rates of an uploaded history, or of the exchange, each at its own time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,8 @@ class Funding:
     kind: FundingKind = parameter(
         name="funding",
         meaning="What an open position pays at 00:00, 08:00 and 16:00 UTC: NONE nothing, CONSTANT fundingRate of its "
-        "value, HISTORY the rates of fundingHistory at their times",
+        "value, HISTORY the rates of fundingHistory, or without it those of the exchange's perpetual future, at their "
+        "times",
         default=FundingKind.NONE,
         is_event_driven_only=True,
     )
@@ -52,20 +53,21 @@ class Funding:
         name="funding_history",
         meaning="The user's dataset of rates that are paid; with HISTORY only",
         default=None,
+        default_meaning="with HISTORY the exchange's rates of the symbol",
         is_event_driven_only=True,
         read=lambda text, _: text.lower(),
     )
     rates: FundingRates | None = field(default=None, init=False, compare=False, repr=False)
-    """The rates of `history` once they were read (`with_rates`); not part of a stored request, which names them."""
+    """The rates of the history once they were read (`with_rates`); not part of a stored request."""
 
     def __post_init__(self) -> None:
         check_parameters(self)
+        if self.kind is FundingKind.CONSTANT and self.rate is None:
+            raise missing("fundingRate")
         for kind, name, value in (
             (FundingKind.CONSTANT, "fundingRate", self.rate),
             (FundingKind.HISTORY, "fundingHistory", self.history),
         ):
-            if self.kind is kind and value is None:
-                raise missing(name)
             if self.kind is not kind and value is not None:
                 raise InvalidInput(
                     "{field} is {got!r}, and {@funding} is {kind}. Only {allowed} allows one.",
@@ -79,10 +81,15 @@ class Funding:
         return known
 
     @property
+    def reads_exchange(self) -> bool:
+        """Whether the rates are those of the exchange."""
+        return self.kind is FundingKind.HISTORY and self.history is None
+
+    @property
     def known_rates(self) -> FundingRates:
         """The rates of the history; ValueError if they were not read."""
         if self.rates is None:
-            raise ValueError(f"the rates of {self.history!r} were not read")
+            raise ValueError(f"the rates of {self.history or 'the exchange'} were not read")
         return self.rates
 
     @property

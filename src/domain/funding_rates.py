@@ -1,4 +1,4 @@
-"""The rates of funding that a market really had: an uploaded history."""
+"""The rates of funding that a market really had: an uploaded history, or that of the exchange."""
 
 from __future__ import annotations
 
@@ -28,3 +28,9 @@ def build_rates(time_ms: NDArray[np.int64], rate: NDArray[np.float64]) -> Fundin
     for column in (time_ms.astype("<i8"), rate.astype("<f8")):
         digest.update(np.ascontiguousarray(column).data)
     return FundingRates(time_ms=time_ms, rate=rate, fingerprint=digest.hexdigest())
+
+
+def rates_between(rates: FundingRates, first_ms: int, end_ms: int) -> FundingRates:
+    """Return the rates that are paid from the first time to before the second one."""
+    first, stop = np.searchsorted(rates.time_ms, [first_ms, end_ms])
+    return build_rates(rates.time_ms[first:stop], rates.rate[first:stop])

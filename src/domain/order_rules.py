@@ -22,6 +22,7 @@ from src.domain.parameters import (
     parameter,
     parameters_of,
 )
+from src.domain.volume_rules import leaves_no_price
 
 
 class EntryType(StrEnum):
@@ -311,7 +312,8 @@ class NumberRule(NamedTuple):
     """A rule between numbers that depends on how large they are, not only on which of them are given or are 0.
 
     `paths` are the fields from `TradingRules` to them; `forbids` takes their values in this order, numbers or arrays of
-    the same shape, and returns whether they exclude each other. A sweep asks it about whole columns.
+    the same shape, NaN for one that is not given, and returns whether they exclude each other. A sweep asks it about
+    whole columns.
     """
 
     paths: tuple[tuple[str, ...], ...]
@@ -359,6 +361,10 @@ class Margin:
 
 NUMBER_RULES: Final = (
     NumberRule(paths=(("margin", "leverage"), ("margin", "maintenance_rate")), forbids=is_liquidated_at_once),
+    NumberRule(
+        paths=(("slippage_rate",), ("volume", "impact"), ("volume", "max_share")),
+        forbids=leaves_no_price,
+    ),
 )
 """All of them. Every other rule asks for a member of a closed list, or whether a number is given or is 0:
 `tests/unit/sweeps/test_rule_combinations.py` tries that."""

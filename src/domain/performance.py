@@ -88,6 +88,15 @@ class Metrics:
     total_funding: float = field(
         default=0.0, metadata=_metric(QUOTE, "Sum of the funding that all trades paid; negative if they got more.")
     )
+    liquidation_distance: float | None = field(
+        default=None,
+        metadata=_metric(
+            PERCENT,
+            "Smallest (p − liquidation level) ÷ mean entry price × 100 of a long, (level − p) ÷ … of a short: p is the "
+            "worst price of each bar at whose end a position was open, and in a bar that closed one its open and the "
+            "price of that fill; 0 if one was liquidated; null without leverage or a position.",
+        ),
+    )
     total_trades: int = field(metadata=_metric(COUNT, "Closed trades."))
     open_trades: int = field(metadata=_metric(COUNT, "Trades still open at the last bar (0 or 1)."))
     winning_trades: int = field(metadata=_metric(COUNT, "Closed trades with profit > 0 after fees."))

@@ -53,11 +53,13 @@ FILL_DTYPE: Final = np.dtype(
         ("reason", np.int8),
         ("trade", np.int64),
         ("funding", np.float64),
+        ("impact", np.float64),
     ]
 )
 """One executed order: bar index, that bar's open time (UTC ms), `Side`, units of the base asset (> 0), price after
-slippage and fee in the quote currency, `FillReason`, index of its trade in the table of trades, and what the position
-has paid in funding since the fill before (quote currency; negative if it got more)."""
+slippage and fee in the quote currency, `FillReason`, index of its trade in the table of trades, what the position has
+paid in funding since the fill before (quote currency; negative if it got more), and the part of the slippage that its
+share of the volume made (a fraction of the price before slippage)."""
 
 TRADE_DTYPE: Final = np.dtype(
     [
@@ -96,11 +98,12 @@ class Simulation:
 
     `equity`, `cash`, `position` [n] float64 at each bar's close, equity = cash + position × close; `position` in units
     of the base asset, negative when short. `fills` and `trades` are structured arrays (`FILL_DTYPE`, `TRADE_DTYPE`) in
-    time order. `reduced_entries` counts entries cut to what cash allowed, `dropped_entries` those too small for the
-    exchange, without their exits or without a size, `ambiguous_bars` the bars in which `IntrabarPolicy` decided,
-    `liquidations` the positions that lost their margin. `resolved_bars` counts the bars that were traded by the finer
-    bars inside them, `unresolved_bars` those whose finer bars are not whole. With leverage, cash is negative by what is
-    borrowed.
+    time order. `reduced_entries` counts entries cut to what cash or volume allowed, `dropped_entries` those too small
+    for the exchange, without their exits, without a size or in a bar without volume, `ambiguous_bars` the bars in which
+    `IntrabarPolicy` decided, `liquidations` the positions that lost their margin. `liquidation_distance` is the
+    smallest one of a price from the liquidation level of an open position, a fraction of its mean entry price; None
+    without leverage or a position. `resolved_bars` counts the bars that were traded by the finer bars inside them,
+    `unresolved_bars` those whose finer bars are not whole. With leverage, cash is negative by what is borrowed.
     """
 
     equity: NDArray[np.float64]
@@ -113,6 +116,7 @@ class Simulation:
     ambiguous_bars: int = 0
     is_liquidated: bool = False
     liquidations: int = 0
+    liquidation_distance: float | None = None
     resolved_bars: int = 0
     unresolved_bars: int = 0
     warnings: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from src.domain.funding import Funding
 from src.domain.intervals import INTERVALS, Interval
 from src.domain.order_rules import MAX_AMOUNT, MIN_CASH, EntryOrder, Exits, Margin, Sizing
 from src.domain.parameters import FRACTION, Bounds, check_parameters, parameter, parameters_of
+from src.domain.volume_rules import VolumeRules, leaves_no_price
 
 
 class EngineName(StrEnum):
@@ -109,6 +110,7 @@ class TradingRules:
         unit="fraction of the price",
         bounds=FRACTION,
     )
+    volume: VolumeRules = field(default_factory=VolumeRules)
     sizing: Sizing = field(default_factory=Sizing)
     direction: Direction = parameter(
         name="direction",
@@ -141,6 +143,12 @@ class TradingRules:
 
     def __post_init__(self) -> None:
         check_parameters(self)
+        if leaves_no_price(self.slippage_rate, self.volume.impact, self.volume.limit):
+            raise InvalidInput(
+                "{field} is {got}. Allowed: less than (1 − {@slippage}) ÷ limit² ({most:.6g}; the limit is "
+                "{@maxVolumeShare}, or 1 without it), or a sale would have no price.",
+                field="volumeImpact", got=self.volume.impact, most=(1 - self.slippage_rate) / self.volume.limit**2,
+            )  # fmt: skip
         if self.entry.additions and self.exits.atr.take_profit is not None:
             raise InvalidInput(
                 "{field} is {got}, and {@addEntries} is given: a target that follows the mean price of several entries "

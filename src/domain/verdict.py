@@ -72,8 +72,11 @@ class ReasonCode(_Described):
     READS_EARLIER_ROWS = "READS_EARLIER_ROWS", "A prediction depends on the rows before it, and on no later one."
     ONLY_TRIAL_SEEN = "ONLY_TRIAL_SEEN", "The user has no other trial on this market."
     TRADES_AUTOCORRELATED = "TRADES_AUTOCORRELATED", "Profits of neighboring trades are related."
-    ENTRIES_REDUCED = "ENTRIES_REDUCED", "Entries were cut to what the cash allowed."
-    ENTRIES_DROPPED = "ENTRIES_DROPPED", "Entries were left out: too small for the exchange, or without their exits."
+    ENTRIES_REDUCED = "ENTRIES_REDUCED", "Entries were cut to what cash or volume allowed."
+    ENTRIES_DROPPED = (
+        "ENTRIES_DROPPED",
+        "Entries were left out: too small for the exchange, without their exits, or without volume.",
+    )
     AMBIGUOUS_BARS = "AMBIGUOUS_BARS", "Some bars do not tell what was hit first; the sign does not depend on them."
 
 

@@ -37,6 +37,10 @@ class Costs(NamedTuple):
     maker_fee_rate: float
     """Of orders that wait in the market until a price reaches them."""
     slippage_rate: float
+    impact: float = 0.0
+    """What a fill of all the volume would slip more."""
+    impact_limit: float = 1.0
+    """The share of the volume above which the price moves no further."""
 
 
 class Purchase(NamedTuple):
@@ -66,15 +70,27 @@ def slipped_price(market_price: float, side: int, slippage_rate: float) -> float
 
 
 @compiled
+def volume_impact(costs: Costs, units: float, volume: float) -> float:
+    """Return what a fill of `units` in a bar of `volume` slips beyond the slippage, a fraction of the price.
+
+    It is impact × share², as in LEAN's `VolumeShareSlippageModel`; the share is the limit in a bar without volume.
+    """
+    if costs.impact == 0.0:
+        return 0.0
+    share = min(units / volume, costs.impact_limit) if volume > 0.0 else costs.impact_limit
+    return costs.impact * share * share
+
+
+@compiled
 def made_limit(costs: Costs) -> Costs:
     """Return the terms of a limit order that a price reaches inside a bar: it has waited, and pays a maker's fee."""
-    return Costs(costs.maker_fee_rate, costs.maker_fee_rate, 0.0)
+    return Costs(costs.maker_fee_rate, costs.maker_fee_rate, 0.0, 0.0, costs.impact_limit)
 
 
 @compiled
 def taken_limit(costs: Costs) -> Costs:
     """Return the terms of a limit order whose level the open has passed: it is filled at once, and pays a taker's."""
-    return Costs(costs.fee_rate, costs.maker_fee_rate, 0.0)
+    return Costs(costs.fee_rate, costs.maker_fee_rate, 0.0, 0.0, costs.impact_limit)
 
 
 @compiled
@@ -165,7 +181,7 @@ def size_entry(
 
 
 @compiled
-def break_even_price(paid: float, side: int, fee_rate: float, costs: Costs) -> float:
+def break_even_price(paid: float, side: int, fee_rate: float, costs: Costs, impact: float) -> float:
     """Return the market price at which closing returns what the entry at `paid` (after slippage) cost.
 
     Parameters
@@ -174,9 +190,11 @@ def break_even_price(paid: float, side: int, fee_rate: float, costs: Costs) -> f
         Of the position.
     fee_rate
         That of the entry; the exit pays `costs`.
+    impact
+        What the exit slips beyond the slippage of `costs`, a fraction.
     """
     spent = paid * (1 + side * fee_rate)
-    return spent / ((1 - side * costs.fee_rate) * (1 - side * costs.slippage_rate))
+    return spent / ((1 - side * costs.fee_rate) * (1 - side * (costs.slippage_rate + impact)))
 
 
 @compiled
@@ -241,7 +259,8 @@ def liquidation_level(cash: float, position: float, costs: Costs, margin_rate: f
     With leverage it is where what is left of the margin equals the maintenance margin, m × value (Binance, "How to
     Calculate Liquidation Price", isolated margin without tiers; freqtrade's `dry_run_liquidation_price`): for an entry
     at E with leverage L, E (1 − 1/L) ÷ (1 − m) of a long and E (1 + 1/L) ÷ (1 + m) of a short. Without, it is where
-    buying a short back takes all cash, or where selling a long that owes funding does not pay that.
+    buying a short back takes all cash, or where selling a long that owes funding does not pay that, before the impact
+    of the fill on the price: the volume of its bar is not known before.
 
     `cash` is without that outside of the position.
     """

@@ -21,7 +21,7 @@ from src.engines.order_steps import (
 )
 from src.engines.orders import MARKET_ENTRY, BarPrices
 from src.engines.plan import Plan
-from src.engines.positions import fill_exits, has_reached_exit, move_stops
+from src.engines.positions import fill_exits, has_reached_exit, move_stops, note_margin
 from src.engines.rungs import has_reached_rung
 from src.engines.walk import walk_bar, walk_entry_bar
 
@@ -33,6 +33,8 @@ def note_measures(book: Book, bar: int, measures: BarMeasures, plan: Plan) -> No
         book.bar_atr = measures.atr[bar]
     if plan.uses_volatility:
         book.bar_volatility = measures.volatility[bar]
+    if plan.uses_volume:
+        book.bar_volume = measures.volume[bar]
 
 
 @compiled
@@ -70,6 +72,8 @@ def open_bar(book: Book, fills: NDArray[np.void], bar: int, open: float, plan: P
 @compiled
 def trade_range(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, plan: Plan) -> None:
     """Fill what rests in the market while prices go from the open through the range: of a bar, or of a part of one."""
+    if plan.watches_margin and book.position != 0.0:
+        note_margin(book, prices.open, plan)
     if has_passed_order(book, prices.open):
         fill_passed_orders(book, fills, bar, prices, plan)
     if has_reached_order(book, bar, prices):

@@ -73,6 +73,8 @@ class Book:
     bar_atr: float
     """The ATR of the bar at hand."""
     bar_volatility: float
+    bar_volume: float
+    """The volume of the bar at hand; read if the rules depend on it, and 0 without them."""
     trail_distance: float
     """How far the trailing stop lies from the best price, in the quote currency; NaN if that is a fraction."""
     calm_until_bar: int
@@ -83,6 +85,9 @@ class Book:
     """Entries that were not made: the exchange would have refused them, or nothing says how to protect or size them."""
     ambiguous_bars: int
     liquidations: int
+    liquidation_distance: float
+    """The smallest distance of a price from the liquidation level of a borrowed position, a fraction of its mean entry
+    price; inf for none."""
     is_liquidated: int
     """1 if a liquidation left no cash."""
     trade_count: int
@@ -116,6 +121,7 @@ def create_book(initial_cash: float) -> NDArray[np.void]:
     books["cash"] = initial_cash
     books["time_exit_bar"] = NEVER
     books["rungs_until_bar"] = NEVER
+    books["liquidation_distance"] = math.inf
     for level in ("stop_level", "target_level", "trail_distance", "rung_in_favor", "rung_against"):
         books[level] = math.nan
     return books
@@ -129,7 +135,15 @@ def get_direction(position: float) -> int:
 
 @compiled
 def write_fill(
-    book: Book, fills: NDArray[np.void], bar: int, side: int, quantity: float, price: float, fee: float, reason: int
+    book: Book,
+    fills: NDArray[np.void],
+    bar: int,
+    side: int,
+    quantity: float,
+    price: float,
+    fee: float,
+    reason: int,
+    impact: float,
 ) -> None:
     """Append a fill; `fills` is large enough, as all possible fills were counted before."""
     fill = fills[book.fill_count]
@@ -141,6 +155,7 @@ def write_fill(
     fill.reason = reason
     fill.trade = book.trade_count
     fill.funding = book.funding
+    fill.impact = impact
     book.funding = 0.0
     book.fill_count += 1
 

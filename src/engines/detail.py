@@ -25,7 +25,7 @@ from src.engines.funding import pay_at_open, rate_inside
 from src.engines.measures import BarMeasures
 from src.engines.orders import TOUCH, BarPrices, entry_extreme, reaches_entry
 from src.engines.plan import Plan
-from src.engines.positions import end_run
+from src.engines.positions import end_run, move_stops
 
 Prices = NDArray[np.float64]
 
@@ -144,6 +144,8 @@ def simulate_inside(
             open_bar(book, fills, bar, prices.open, plan)
             answers[bar] = trade_inside(book, fills, bar, prices, finer, plan)
             close_bar(book, fills, bar, prices, action[bar], rate, plan)
+        else:
+            move_stops(book, prices, plan)
         if bar == last:
             end_run(book, fills, last, prices.close, plan)
         cash[bar] = book.cash

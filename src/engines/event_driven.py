@@ -73,7 +73,14 @@ Consequences:
 - Funding is paid from the cash outside of a position's margin, and then from the margin: that moves the liquidation
   level. A position that closes inside a bar pays none of the marks inside it, one that opens there pays all of them,
   because a bar does not tell the time of its fills.
-- Volume is ignored: a bar without trades fills orders at its prices.
+- Without `volume_impact` and `max_volume_share` volume is ignored: a bar without trades fills orders at its prices.
+- With them, V is the volume of the whole bar in which a fill happens, also of one at its open, and each fill counts
+  alone. What pays slippage pays the impact × min(q ÷ V, limit)² too, for its q units; the limit is that of a bar
+  without volume. An entry and an addition are cut to the share of V: what is cut off is not ordered again, and in a bar
+  without volume the order ends. Exits are never cut. No impact makes an entry larger: it is the largest quantity that
+  its size allows at the price that it moves to itself, and at the price without impact.
+- The volume of an exit is not known before. So the break-even stop counts the impact at the volume of the entry's bar,
+  and the liquidation level none.
 """
 
 from __future__ import annotations
@@ -303,7 +310,12 @@ def _conclude(
         ambiguous_bars=int(ended["ambiguous_bars"]),
         is_liquidated=bool(ended["is_liquidated"]),
         liquidations=int(ended["liquidations"]),
+        liquidation_distance=_known(float(ended["liquidation_distance"])),
     )
+
+
+def _known(distance: float) -> float | None:
+    return distance if math.isfinite(distance) else None
 
 
 def _allocate_fills(action: NDArray[np.int8], plan: Plan) -> NDArray[np.void]:

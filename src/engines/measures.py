@@ -1,4 +1,4 @@
-"""What rules measure of each bar: average true ranges and volatility."""
+"""What rules measure of each bar: average true ranges, volatility and volume."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ class BarMeasures(NamedTuple):
 
     atr: Floats
     volatility: Floats
+    volume: Floats
+    """Units of the base asset."""
 
 
-NO_MEASURES: Final = BarMeasures(NO_RANGES, NO_RANGES)
+NO_MEASURES: Final = BarMeasures(NO_RANGES, NO_RANGES, NO_RANGES)
 
 
 def measure_bars(bars: Bars, rules: TradingRules) -> BarMeasures:
@@ -30,4 +32,5 @@ def measure_bars(bars: Bars, rules: TradingRules) -> BarMeasures:
     return BarMeasures(
         atr=measure_ranges((bars.high, bars.low, bars.close), atr_bars_of(rules.exits)),
         volatility=NO_RANGES if rules.sizing.volatility_target is None else measure_volatility(bars),
+        volume=bars.volume if rules.volume.is_used else NO_RANGES,
     )

@@ -53,6 +53,11 @@ class Plan(NamedTuple):
     fee_rate: float
     maker_fee_rate: float
     slippage_rate: float
+    impact: float
+    volume_limit: float
+    """The share of the volume above which the price moves no further."""
+    cuts_to_volume: bool
+    """Whether `volume_limit` limits what an entry buys."""
     fixed_units: float
     equity_fraction: float
     quote_amount: float
@@ -79,9 +84,10 @@ class Plan(NamedTuple):
     take_profit_rate: float
     trailing_stop_rate: float
     uses_measures: bool
-    """Whether a figure of each bar (`measures`) is noted in the book: `uses_atr` or `uses_volatility`."""
+    """Whether a figure of each bar (`measures`) is noted in the book, one of these."""
     uses_atr: bool
     uses_volatility: bool
+    uses_volume: bool
     stop_loss_atr: float
     take_profit_atr: float
     trailing_stop_atr: float
@@ -89,6 +95,10 @@ class Plan(NamedTuple):
     break_even_rate: float
     moves_stops: bool
     """Whether a stop follows the price; asked at each bar, where the levels themselves would take a quarter longer."""
+    watches_margin: bool
+    """Whether the distance of prices from the liquidation level is noted."""
+    follows_bars: bool
+    """Whether a bar without an order changes a book with a position: one of both."""
     max_bars: int
     cooldown_bars: int
     exits_on_signal: bool
@@ -139,7 +149,7 @@ def plan_record(plan: Plan) -> NDArray[np.void]:
 @compiled
 def costs_of(plan: Plan) -> Costs:
     """Return the terms of orders that are filled at once, or at any price."""
-    return Costs(plan.fee_rate, plan.maker_fee_rate, plan.slippage_rate)
+    return Costs(plan.fee_rate, plan.maker_fee_rate, plan.slippage_rate, plan.impact, plan.volume_limit)
 
 
 def build_plan(rules: TradingRules) -> Plan:
@@ -153,6 +163,9 @@ def build_plan(rules: TradingRules) -> Plan:
         fee_rate=float(rules.taker_rate),
         maker_fee_rate=float(rules.maker_rate),
         slippage_rate=float(rules.slippage_rate),
+        impact=float(rules.volume.impact),
+        volume_limit=float(rules.volume.limit),
+        cuts_to_volume=rules.volume.max_share is not None,
         fixed_units=_or_nan(sizing.fixed_units),
         equity_fraction=1.0 if sizing.equity_fraction is None else float(sizing.equity_fraction),
         quote_amount=_or_nan(sizing.quote_amount),
@@ -173,15 +186,18 @@ def build_plan(rules: TradingRules) -> Plan:
         stop_loss_rate=_or_nan(exits.stop_loss_rate),
         take_profit_rate=math.nan if targets else _or_nan(exits.take_profit_rate),
         trailing_stop_rate=_or_nan(exits.trailing_stop_rate),
-        uses_measures=exits.atr.is_used or sizing.volatility_target is not None,
+        uses_measures=exits.atr.is_used or sizing.volatility_target is not None or rules.volume.is_used,
         uses_atr=exits.atr.is_used,
         uses_volatility=sizing.volatility_target is not None,
+        uses_volume=rules.volume.is_used,
         stop_loss_atr=_or_nan(exits.atr.stop_loss),
         take_profit_atr=_or_nan(exits.atr.take_profit),
         trailing_stop_atr=_or_nan(exits.atr.trailing_stop),
         trailing_start_rate=_or_nan(exits.trailing_start_rate),
         break_even_rate=_or_nan(exits.break_even_rate),
         moves_stops=exits.trails or exits.break_even_rate is not None,
+        watches_margin=rules.margin.leverage > 1,
+        follows_bars=exits.trails or exits.break_even_rate is not None or rules.margin.leverage > 1,
         max_bars=NEVER if exits.max_bars is None else min(int(exits.max_bars), NEVER),
         cooldown_bars=int(exits.cooldown_bars),
         exits_on_signal=bool(exits.on_signal),

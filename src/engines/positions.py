@@ -23,10 +23,12 @@ from src.engines.account import (
     made_limit,
     purchase_at_risk,
     purchase_at_volatility,
+    purchase_of,
     purchase_worth,
     size_entry,
     slipped_price,
     takes_all_margin,
+    volume_impact,
 )
 from src.engines.book import (
     BREAK_EVEN,
@@ -41,7 +43,7 @@ from src.engines.book import (
     write_fill,
 )
 from src.engines.compiled import compiled
-from src.engines.filters import in_steps, is_too_small, on_tick
+from src.engines.filters import down_to_step, in_steps, is_too_small, on_tick
 from src.engines.orders import BarPrices, best_of, level_at, level_from, reaches_stop, reaches_target, worst_of
 from src.engines.paths import favors_position
 from src.engines.plan import NEVER, Plan, costs_of
@@ -73,6 +75,15 @@ def place_atr_exits(book: Book, price: float, side: int, plan: Plan) -> None:
 
 
 @compiled
+def note_margin(book: Book, price: float, plan: Plan) -> None:
+    """Note how far `price` is from the level at which the position would be liquidated."""
+    own_cash = book.cash - book.outside_cash
+    level = liquidation_level(own_cash, book.position, costs_of(plan), plan.margin_rate, plan.maintenance_rate)
+    left = max(get_direction(book.position) * (price - level), 0.0)
+    book.liquidation_distance = min(book.liquidation_distance, left / book.entry_price)
+
+
+@compiled
 def close_position(
     book: Book, fills: NDArray[np.void], bar: int, market_price: float, terms: Costs, reason: int, plan: Plan
 ) -> None:
@@ -81,23 +92,28 @@ def close_position(
     If that would leave nothing of its margin, it is liquidated at its bankruptcy price instead; so is any position that
     is liquidated without leverage: a short, or a long that owes funding.
     """
+    if plan.watches_margin:
+        note_margin(book, market_price, plan)
     side = -get_direction(book.position)
     quantity = abs(book.position)
-    price = slipped_price(market_price, side, terms.slippage_rate)
+    impact = volume_impact(terms, quantity, book.bar_volume)
+    price = slipped_price(market_price, side, terms.slippage_rate + impact)
     fee = quantity * price * terms.fee_rate
     own_cash, has_leverage = book.cash - book.outside_cash, plan.margin_rate != 1.0
     is_ruined = (side > 0 or has_leverage or own_cash < 0.0) and takes_all_margin(own_cash, side, quantity * price, fee)
     if is_ruined or (reason == LIQUIDATION and not has_leverage):
-        price = bankruptcy_price(own_cash, book.position, plan.fee_rate)
+        price, impact = bankruptcy_price(own_cash, book.position, plan.fee_rate), 0.0
         fee = quantity * price * plan.fee_rate
         reason = LIQUIDATION
         book.cash = book.outside_cash
     else:
         book.cash = cash_after_fill(book.cash, side, quantity * price, fee)
-    write_fill(book, fills, bar, side, quantity, price, fee, reason)
+    write_fill(book, fills, bar, side, quantity, price, fee, reason, impact)
     book.trade_count += 1
     if reason == LIQUIDATION:
         book.liquidations += 1
+        if plan.watches_margin:
+            book.liquidation_distance = 0.0
         if book.cash <= ABSOLUTE_TOLERANCE:
             book.is_liquidated = 1
     if reason in (STOP_LOSS, TRAILING_STOP, BREAK_EVEN, LIQUIDATION):
@@ -138,6 +154,55 @@ def size_position(book: Book, side: int, price: float, fee_rate: float, plan: Pl
 
 
 @compiled
+def size_at(book: Book, side: int, price: float, fee_rate: float, budget: float, units: float, plan: Plan) -> Purchase:
+    """Return the size of an addition of `units` that `budget` pays for, or of a first entry if they are NaN."""
+    if math.isnan(units):
+        return size_position(book, side, price, fee_rate, plan)
+    return purchase_of(units, budget, price, fee_rate, plan.margin_rate)
+
+
+@compiled
+def size_moved(
+    book: Book, side: int, market_price: float, terms: Costs, moving: float, budget: float, units: float, plan: Plan
+) -> Purchase:
+    """Return the size at the price to which a fill of `moving` units moves the market's; see `size_at`."""
+    slippage = terms.slippage_rate + volume_impact(terms, moving, book.bar_volume)
+    return size_at(book, side, slipped_price(market_price, side, slippage), terms.fee_rate, budget, units, plan)
+
+
+@compiled
+def fit_volume(
+    book: Book, side: int, market_price: float, terms: Costs, wanted: Purchase, budget: float, units: float, plan: Plan
+) -> Purchase:
+    """Return what the bar's volume allows of the purchase `wanted` at the price before its impact; see `size_at`.
+
+    It is the largest quantity that is no more than its share of the volume, than `wanted`, and than the size at the
+    price that it moves to itself: a dearer price buys less, and what is less moves it less.
+    """
+    most = wanted.quantity
+    if plan.cuts_to_volume:
+        most = min(most, plan.volume_limit * book.bar_volume)
+    is_cut = most < wanted.quantity
+    if terms.impact == 0.0 and not is_cut:
+        return wanted
+    quantity, size = most, size_moved(book, side, market_price, terms, most, budget, units, plan)
+    if size.quantity < most:
+        low, high, quantity = 0.0, most, most / 2
+        while low < quantity < high:  # until no number is left between them: some 60 steps
+            size = size_moved(book, side, market_price, terms, quantity, budget, units, plan)
+            if size.quantity >= quantity:
+                low = quantity
+            else:
+                high = quantity
+            quantity = (low + high) / 2
+        quantity = low
+    quantity = down_to_step(quantity, plan)
+    slippage = terms.slippage_rate + volume_impact(terms, quantity, book.bar_volume)
+    fee = quantity * slipped_price(market_price, side, slippage) * terms.fee_rate
+    return Purchase(quantity, fee, is_cut or size.is_reduced)
+
+
+@compiled
 def open_position(
     book: Book, fills: NDArray[np.void], bar: int, market_price: float, terms: Costs, reason: int, plan: Plan
 ) -> None:
@@ -151,18 +216,27 @@ def open_position(
     purchase = size_position(book, side, price, terms.fee_rate, plan)
     if book.cash <= ABSOLUTE_TOLERANCE or purchase.quantity <= SMALLEST_ORDER:
         return
+    impact = 0.0
+    if plan.uses_volume:
+        purchase = fit_volume(book, side, market_price, terms, purchase, book.cash, math.nan, plan)
+        if purchase.quantity <= SMALLEST_ORDER:
+            book.dropped_entries += 1
+            return
+        impact = volume_impact(terms, purchase.quantity, book.bar_volume)
+        price = slipped_price(market_price, side, terms.slippage_rate + impact)
     purchase = in_steps(purchase, price, terms.fee_rate, plan)
     if is_too_small(purchase, price, plan):
         book.dropped_entries += 1
         return
-    write_fill(book, fills, bar, side, purchase.quantity, price, purchase.fee, reason)
+    write_fill(book, fills, bar, side, purchase.quantity, price, purchase.fee, reason, impact)
     book.reduced_entries += purchase.is_reduced
     value = purchase.quantity * price
     book.outside_cash = cash_outside(book.cash, value, purchase.fee, plan.margin_rate)
     book.cash = cash_after_fill(book.cash, side, value, purchase.fee)
     book.position = side * purchase.quantity
     book.entry_price = price
-    book.break_even_price = break_even_price(price, side, terms.fee_rate, costs_of(plan))
+    exit_impact = volume_impact(costs_of(plan), purchase.quantity, book.bar_volume)
+    book.break_even_price = break_even_price(price, side, terms.fee_rate, costs_of(plan), exit_impact)
     book.time_exit_bar = bar + plan.max_bars
     book.target_level = on_tick(level_from(price, side, plan.take_profit_rate), side, plan)
     tighten_stop(book, side, stop_below(price, side, plan.stop_loss_rate, plan), STOP_LOSS)
@@ -175,6 +249,8 @@ def open_position(
     own_cash = book.cash - book.outside_cash
     liquidation = liquidation_level(own_cash, book.position, costs_of(plan), plan.margin_rate, plan.maintenance_rate)
     tighten_stop(book, side, liquidation, LIQUIDATION)
+    if plan.watches_margin:
+        note_margin(book, market_price, plan)
     if plan.has_rungs:
         trail = trailing_level(book, price, side, plan) if math.isnan(plan.trailing_start_rate) else math.nan
         start_rungs(book, bar, side, trail, plan)
@@ -218,12 +294,17 @@ def fill_exits(
 
 @compiled
 def move_stops(book: Book, prices: BarPrices, plan: Plan) -> None:
-    """Tighten the stops that follow the bar's best price; they can be hit from the next bar on.
+    """Note the worst price, and tighten the stops that follow the best one; they can be hit from the next bar on.
 
-    The break-even stop moves once the price has also passed its level: it would close the position at once otherwise.
+    `prices` are those that certainly came while the position was open. The break-even stop moves once the price has
+    also passed its level: it would close the position at once otherwise.
     """
-    if plan.moves_stops and book.position != 0.0:
+    if plan.follows_bars and book.position != 0.0:
         direction = get_direction(book.position)
+        if plan.watches_margin:
+            note_margin(book, worst_of(prices, direction), plan)
+        if not plan.moves_stops:
+            return
         best = best_of(prices, direction)
         start = level_from(book.entry_price, direction, plan.trailing_start_rate)
         if math.isnan(start) or reaches_target(best, start, direction):

@@ -193,6 +193,7 @@ def _fills(records: Any, order_bars: NDArray[np.int64], time_ms: NDArray[np.int6
     fills["reason"] = FillReason.SIGNAL
     fills["trade"] = np.arange(len(fills)) // 2  # each exit closes the whole position
     fills["funding"] = 0.0
+    fills["impact"] = 0.0
     return fills
 
 

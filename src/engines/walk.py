@@ -34,6 +34,7 @@ from src.engines.account import (
     slipped_price,
     taken_limit,
     takes_all_margin,
+    volume_impact,
 )
 from src.engines.book import (
     ADD_LIMIT,
@@ -61,7 +62,7 @@ from src.engines.orders import (
 )
 from src.engines.paths import OPTIMISTIC, PESSIMISTIC, favors_position
 from src.engines.plan import Plan, costs_of
-from src.engines.positions import close_position, move_stops, stop_below
+from src.engines.positions import close_position, fit_volume, move_stops, note_margin, stop_below
 from src.engines.rungs import PORTION, SIZE, next_addition, next_target, watch_rungs
 
 
@@ -88,6 +89,7 @@ class Memory(NamedTuple):
     reduced_entries: int
     dropped_entries: int
     liquidations: int
+    liquidation_distance: float
     is_liquidated: int
     funding: float
 
@@ -116,6 +118,7 @@ def remember(book: Book) -> Memory:
         book.reduced_entries,
         book.dropped_entries,
         book.liquidations,
+        book.liquidation_distance,
         book.is_liquidated,
         book.funding,
     )
@@ -132,6 +135,7 @@ def restore(book: Book, memory: Memory) -> None:
     book.targets_taken, book.additions_made = memory.targets_taken, memory.additions_made
     book.fill_count, book.trade_count = memory.fill_count, memory.trade_count
     book.reduced_entries, book.liquidations = memory.reduced_entries, memory.liquidations
+    book.liquidation_distance = memory.liquidation_distance
     book.dropped_entries, book.is_liquidated, book.funding = (
         memory.dropped_entries,
         memory.is_liquidated,
@@ -170,7 +174,7 @@ def take_portion(
         close_position(book, fills, bar, price, terms, TAKE_PROFIT, plan)
         return
     fee = quantity * price * terms.fee_rate
-    write_fill(book, fills, bar, side, quantity, price, fee, TAKE_PROFIT)
+    write_fill(book, fills, bar, side, quantity, price, fee, TAKE_PROFIT, 0.0)
     book.cash = cash_after_fill(book.cash, side, quantity * price, fee)
     if has_leverage:
         book.outside_cash = book.cash - own_cash * (1.0 - quantity / held)
@@ -206,6 +210,8 @@ def add_units(
 ) -> None:
     """Add the units of an addition at `market_price`, as far as cash pays for them, and place all orders anew."""
     book.additions_made |= 1 << number
+    if plan.watches_margin:
+        note_margin(book, market_price, plan)
     side, held = get_direction(book.position), abs(book.position)
     price = slipped_price(market_price, side, terms.slippage_rate)
     budget = cash_for_addition(book, market_price, plan)
@@ -214,16 +220,25 @@ def add_units(
     if budget <= ABSOLUTE_TOLERANCE or bought.quantity <= SMALLEST_ORDER:
         book.reduced_entries += 1
         return
+    impact = 0.0
+    if plan.uses_volume:
+        bought = fit_volume(book, side, market_price, terms, bought, budget, units, plan)
+        if bought.quantity <= SMALLEST_ORDER:
+            book.dropped_entries += 1
+            return
+        impact = volume_impact(terms, bought.quantity, book.bar_volume)
+        price = slipped_price(market_price, side, terms.slippage_rate + impact)
     bought = in_steps(bought, price, terms.fee_rate, plan)
     if is_too_small(bought, price, plan):
         book.dropped_entries += 1
         return
-    write_fill(book, fills, bar, side, bought.quantity, price, bought.fee, reason)
+    write_fill(book, fills, bar, side, bought.quantity, price, bought.fee, reason, impact)
     book.reduced_entries += bought.is_reduced
     value, whole = bought.quantity * price, held + bought.quantity
     book.outside_cash = cash_outside(book.outside_cash, value, bought.fee, plan.margin_rate)
     book.cash = cash_after_fill(book.cash, side, value, bought.fee)
-    own_break_even = break_even_price(price, side, terms.fee_rate, costs_of(plan))
+    exit_impact = volume_impact(costs_of(plan), whole, book.bar_volume)
+    own_break_even = break_even_price(price, side, terms.fee_rate, costs_of(plan), exit_impact)
     book.entry_price = (book.entry_price * held + value) / whole
     book.break_even_price = (book.break_even_price * held + own_break_even * bought.quantity) / whole
     book.position += side * bought.quantity

@@ -23,6 +23,7 @@ from src.domain.order_rules import EntryOrder, Exits, Margin, Sizing
 from src.domain.signals import Action, Signals, StrategyDescription
 from src.domain.simulation import MAX_EQUITY, Simulation
 from src.domain.trading import Direction, TradingRules
+from src.domain.volume_rules import MAX_IMPACT, VolumeRules
 from src.judgement.breakdowns import break_even_fee
 from src.judgement.roots import find_root
 from src.metrics.drawdowns import measure_drawdowns
@@ -69,6 +70,7 @@ def simulate_hold(bars: Bars, rules: TradingRules, simulate: Simulate) -> Simula
     action = np.zeros(len(bars), np.int8)
     action[0] = Action.BUY
     # A size by risk has no meaning without a stop. The market is held as on a spot market: without debts or funding.
+    # Who holds it for years need not buy it in one bar: its volume neither limits the purchase nor makes it dearer.
     sizing = Sizing() if rules.sizing.risk_fraction is not None else rules.sizing
     market_order = replace(
         rules,
@@ -78,6 +80,7 @@ def simulate_hold(bars: Bars, rules: TradingRules, simulate: Simulate) -> Simula
         sizing=sizing,
         margin=Margin(),
         funding=Funding(),
+        volume=VolumeRules(),
     )
     held = try_run(simulate, bars, Signals(action=action, strategy=_HOLD), market_order)
     return held if held is not None and len(held.fills) else None
@@ -109,7 +112,7 @@ def measure_costs(
     annualization: Annualization,
     simulate: Simulate,
 ) -> CostStudy:
-    """Run the signals at 1/2, 2 and 4 times the fees and slippage, and once with every signal one bar later."""
+    """Run the signals at 1/2, 2 and 4 times the fees, slippage and impact, and once with every signal one bar later."""
 
     def describe(equity: Floats, factor: float, delay: int) -> CostCase:
         total_return, sharpe = _summarize(equity, rules.initial_cash, annualization)
@@ -136,18 +139,21 @@ def measure_costs(
 
 
 def scale_costs(rules: TradingRules, factor: float) -> TradingRules:
-    """Return rules with fees and slippage multiplied; a rebate stays what it is."""
+    """Return rules with fees, slippage and impact multiplied; a rebate stays what it is."""
 
     def scale(rate: float) -> float:
         return rate if rate < 0 else min(rate * factor, MAX_RATE)
 
-    maker, taker = rules.maker_fee_rate, rules.taker_fee_rate
+    maker, taker, slippage = rules.maker_fee_rate, rules.taker_fee_rate, scale(rules.slippage_rate)
+    # A little less than what leaves a sale no price, so that rounding does not.
+    most_impact = (MAX_RATE - slippage) / rules.volume.limit**2 * (1 - 1e-9)
     return replace(
         rules,
+        volume=replace(rules.volume, impact=min(rules.volume.impact * factor, most_impact, MAX_IMPACT)),
         fee_rate=scale(rules.fee_rate),
         maker_fee_rate=None if maker is None else scale(maker),
         taker_fee_rate=None if taker is None else scale(taker),
-        slippage_rate=scale(rules.slippage_rate),
+        slippage_rate=slippage,
     )
 
 
@@ -169,6 +175,7 @@ def has_fills_apart_from_costs(rules: TradingRules) -> bool:
         and rules.margin.leverage == 1
         and not rules.funding.is_paid
         and not rules.exchange.limits_amounts
+        and not rules.volume.is_used
     )
 
 
@@ -231,6 +238,8 @@ def find_break_even_fee(
     # What is left of steps is not spent.
     is_all_cash = is_all_cash and not rules.exchange.limits_amounts
     is_all_cash = is_all_cash and not rules.funding.is_paid
+    # The fee changes the units that are bought, and these the price.
+    is_all_cash = is_all_cash and not rules.volume.is_used
     # The level of a break-even stop depends on the fee, and not every fill of a ladder trades all of the equity.
     is_whole = rules.exits.break_even_rate is None and not rules.exits.take_profits and not rules.entry.additions
     if rules.direction is Direction.LONG and is_all_cash and has_one_fee and is_whole:

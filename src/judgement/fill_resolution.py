@@ -135,13 +135,13 @@ def _ask(bars: Bars, bar: int, rules: TradingRules, own: Simulation, other: Simu
     levels: dict[_Outcome, float] = {}
     for fill, outcome in zip(fills, outcomes, strict=True):
         if fill is not None and outcome is not _Outcome.OPEN:
-            slippage = rules.slippage_rate if outcome is _Outcome.STOP else 0.0
+            slippage = rules.slippage_rate + float(fill["impact"]) if outcome is _Outcome.STOP else 0.0
             levels[outcome] = float(fill["price"]) / (1 - side * slippage)
     entry_level = None
     if entry["bar"] == bar and entry["reason"] in (FillReason.LIMIT, FillReason.STOP):
         if place >= 2 and own.fills[place - 2]["bar"] == bar:
             return None
-        slippage = rules.slippage_rate if entry["reason"] == FillReason.STOP else 0.0
+        slippage = rules.slippage_rate + float(entry["impact"]) if entry["reason"] == FillReason.STOP else 0.0
         level = float(entry["price"]) / (1 + side * slippage)
         if abs(level - bars.open[bar]) > TOUCH * level:
             entry_level = level

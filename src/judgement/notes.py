@@ -36,20 +36,22 @@ def _notes_on_prices(evidence: Evidence) -> Iterator[Reason]:
     entries, units = evidence.reduced_entries, evidence.rules.sizing.fixed_units
     if entries:
         size = "the size asked for" if units is None else f"the fixed size of {units:g}"
+        volume = "" if evidence.rules.volume.max_share is None else " or the volume"
         yield make_note(
             ReasonCode.ENTRIES_REDUCED,
-            f"{'1 entry was' if entries == 1 else f'{entries:,} entries were'} cut to what the cash allowed: {size} "
-            "costs more than there was.",
+            f"{'1 entry was' if entries == 1 else f'{entries:,} entries were'} cut to what the cash{volume} allowed: "
+            f"{size} {'is' if volume else 'costs'} more than there was.",
             value=float(entries),
             threshold=0.0,
             unit="entries",
         )
     if evidence.dropped_entries:
+        no_volume = "" if evidence.rules.volume.max_share is None else ", or its bar had no volume"
         yield make_note(
             ReasonCode.ENTRIES_DROPPED,
             f"{count_noun(evidence.dropped_entries, 'signal')} opened nothing: the entry would have been less than the "
             "exchange takes (stepSize, minNotional), or its exits are counted in ATR, or its size is a "
-            "target of volatility, and there was none.",
+            f"target of volatility, and there was none{no_volume}.",
             value=float(evidence.dropped_entries),
             threshold=0.0,
             unit="entries",

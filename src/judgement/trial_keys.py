@@ -97,7 +97,8 @@ def decisive_rules(rules: TradingRules, *, is_cash_kept: bool) -> TradingRules:
 
 def keeps_cash(rules: TradingRules, *, smallest_growth: float, highest_price: float) -> bool:
     """Return whether the cash is part of the trial: it is the default one, entries are worth a fixed amount, the
-    exchange limits them in amounts, or they come near a tolerance of engines.
+    exchange limits them in amounts, fills depend on their share of the volume, or they come near a tolerance of
+    engines.
 
     Parameters
     ----------
@@ -106,6 +107,8 @@ def keeps_cash(rules: TradingRules, *, smallest_growth: float, highest_price: fl
     """
     cash = rules.initial_cash
     if cash == DEFAULT_CASH or rules.sizing.quote_amount is not None or rules.exchange.limits_amounts:
+        return True
+    if rules.volume.is_used:
         return True
     lowest_equity = smallest_growth * min(cash, DEFAULT_CASH)
     return lowest_equity < MIN_CASH or lowest_equity * (rules.sizing.equity_fraction or 1.0) / highest_price < MIN_SIZE

@@ -70,6 +70,9 @@ def measure(
         turnover=_known(of_returns.ratio(traded, mean_equity)),
         total_fees=float(fills["fee"].sum()),
         total_funding=float(simulation.trades["funding"].sum()),
+        liquidation_distance=(
+            None if simulation.liquidation_distance is None else simulation.liquidation_distance * 100
+        ),
         total_trades=trades.closed,
         open_trades=trades.open,
         winning_trades=trades.winning,

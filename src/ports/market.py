@@ -33,6 +33,18 @@ class BarSource(Protocol):
         ...
 
 
+class FundingSource(Protocol):
+    """Reads the rates of funding that the exchange published."""
+
+    async def rates(self, symbol: str) -> FundingRates:
+        """Return all rates of a symbol up to now, at least one; raises SymbolNotFound, ExchangeError."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections."""
+        ...
+
+
 class CachedMarkets(Protocol):
     """Names and reads the bars that are stored already; nothing is downloaded."""
 

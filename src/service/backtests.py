@@ -26,7 +26,7 @@ from src.service.computing import ComputeQueue
 from src.service.deadlines import deadline_after, until
 from src.service.detail import DetailingEngine, fetch_with_detail
 from src.service.feature_warnings import feature_warnings
-from src.service.funding import read_funding
+from src.service.funding import cut_funding, read_funding
 from src.service.history import fetch_with_history
 from src.service.judging import (
     ExaminedRun,
@@ -138,6 +138,7 @@ class BacktestService:
         request, model_file = await self._complete(request, None)
         source = await self.sources.find(request.market.source, user_id=request.user_id)
         series = await fetch_with_history(source, request.market, warm_up_bars)
+        request = cut_funding(request, series.bars.open_time_ms)
         prediction = await self._predict(request, series, model_file, Stopwatch())
         return request, series, None if prediction is None else prediction.predictions
 
@@ -184,6 +185,7 @@ class BacktestService:
             source = await self.sources.find(request.market.source, user_id=request.user_id)
             with stopwatch.step("marketData"):
                 series = await fetch_with_history(source, request.market, request.warm_up_bars)
+                request = cut_funding(request, series.bars.open_time_ms)
         no_predictions = TimedOut(
             "After the limit of {most:g} s the model had not predicted, or was still queued. Try again later.",
             most=self.timeout_s,

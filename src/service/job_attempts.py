@@ -16,7 +16,7 @@ from src.domain.runs import BacktestRequest
 from src.domain.signals import Predictions
 from src.ports.jobs import JobHandle
 from src.service.backtests import BacktestService
-from src.service.funding import read_funding
+from src.service.funding import cut_funding, read_funding
 from src.service.history import fetch_with_history
 from src.service.reruns import pin_range
 from src.service.results import is_stored
@@ -107,7 +107,7 @@ async def pin_request(
     request = pinned.pin(request)
     source = await backtests.sources.find(request.market.source, user_id=request.user_id)
     series = await fetch_with_history(source, request.market, warm_up_bars)
-    known = await read_funding(backtests.sources, request)
+    known = cut_funding(await read_funding(backtests.sources, request), series.bars.open_time_ms)
     if await backtests.computing.run(_fingerprint, known, series) != pinned.fingerprint:
         raise _changed(job_id)
     return request

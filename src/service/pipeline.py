@@ -171,7 +171,8 @@ def _funding_warnings(request: BacktestRequest, bars: Bars) -> list[str]:
         return []
     return [
         f"Of the {marks:,} marks of funding (00:00, 08:00 and 16:00 UTC) in these bars, {missing:,} have no rate in "
-        f"{funding.history!r}; nothing is paid there."
+        f"{'the history of the exchange' if funding.history is None else repr(funding.history)}; nothing is paid "
+        "there."
     ]
 
 

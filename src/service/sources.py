@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from src.domain.datasets import Dataset
-from src.domain.errors import SourceNotFound
+from src.domain.errors import InvalidInput, SourceNotFound
 from src.domain.funding_rates import FundingRates
-from src.ports.market import BarSource, CachedMarkets, DatasetStore
+from src.ports.market import BarSource, CachedMarkets, DatasetStore, FundingSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,12 +17,13 @@ class SourceCatalogue:
 
     `sources`, by name, are open to all users; the first one is the default. `datasets` are the users' uploads, if the
     service allows them; a dataset cannot have the name of one of `sources`. `cached` holds the stored markets
-    of those sources that have a bar cache.
+    of those sources that have a bar cache. `funding` has the exchange's rates, if the service reads them.
     """
 
     sources: Mapping[str, BarSource]
     datasets: DatasetStore | None = None
     cached: Mapping[str, CachedMarkets] = field(default_factory=dict)
+    funding: FundingSource | None = None
 
     @property
     def default(self) -> BarSource:
@@ -68,6 +69,18 @@ class SourceCatalogue:
         except SourceNotFound as error:
             raise _no_rates(name) from error
         raise _no_rates(name)
+
+    async def read_exchange_rates(self, symbol: str) -> FundingRates:
+        """Return all rates of funding that the exchange published of a symbol.
+
+        Raises InvalidInput if the service reads none, SymbolNotFound, and any ExchangeError.
+        """
+        if self.funding is None:
+            raise InvalidInput(
+                "{field} is required: this service reads no rates of the exchange (BINANCE_FUTURES_URL).",
+                field="fundingHistory",
+            )
+        return await self.funding.rates(symbol)
 
 
 def _no_rates(name: str) -> SourceNotFound:

@@ -41,7 +41,7 @@ def _pairs(rows: int) -> NDArray[np.int64]:
 
 
 ADDED_TABLE_FIELDS: Final[Mapping[str, Mapping[str, float | Callable[[int], NDArray[Any]]]]] = {
-    "simulation.fills": {"trade": _pairs, "funding": 0.0},
+    "simulation.fills": {"trade": _pairs, "funding": 0.0, "impact": 0.0},
     "simulation.trades": {"funding": 0.0},
 }
 """Values of fields that were added to a table later, for older documents, or what gives them for a number of rows; all

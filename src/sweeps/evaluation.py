@@ -26,6 +26,7 @@ from src.domain.sweep_rows import EvaluatedRows, SweepInputs
 from src.domain.sweeps import ROW_METRICS
 from src.domain.trading import TradingRules
 from src.domain.trials import TrialTable
+from src.domain.volume_rules import VolumeRules
 from src.engines.funding_marks import count_marks, marks_of
 from src.engines.ledger import unbounded_growth
 from src.engines.measures import BarMeasures
@@ -63,6 +64,7 @@ _ORDER_RULES: Final = frozenset(
 """Swept rules for which some rows need the event-driven engine's loop."""
 
 _FUNDING: Final = frozenset(item.parameter.name for item in parameters_of(Funding))
+_VOLUME: Final = frozenset(item.parameter.name for item in parameters_of(VolumeRules))
 
 
 class Kernel(StrEnum):
@@ -132,6 +134,7 @@ class Evaluator:
         marks = self._find_marks(bars)
         self._market, self.slots = build_market_arrays(bars, backtest.annualization, marks)
         self._volatility = measure_volatility(bars) if self._aims_at_volatility() else NO_RANGES
+        self._volume = bars.volume if self._uses_volume() else NO_RANGES
         self._signals = SignalSource(backtest, bars, inputs.history, inputs.predictions)
         self.kernel: Final = self._choose_kernel()
         self._crosses_means = isinstance(backtest.strategy, CrossoverParams) and not backtest.use_fallback
@@ -216,6 +219,11 @@ class Evaluator:
         names = {item.name for item in self._reader.items}
         return self._request.backtest.rules.sizing.volatility_target is not None or "volatility_target" in names
 
+    def _uses_volume(self) -> bool:
+        """Return whether a row's fills depend on the volume of their bars."""
+        names = {item.name for item in self._reader.items}
+        return self._request.backtest.rules.volume.is_used or bool(names & _VOLUME)
+
     def _choose_kernel(self) -> Kernel:
         backtest, names = self._request.backtest, {item.name for item in self._reader.items}
         if not trades_at_market(backtest.rules) or names & _ORDER_RULES:
@@ -258,7 +266,7 @@ class Evaluator:
                 given=given._replace(
                     groups=given.groups[places],
                     plans=given.plans[places],
-                    measures=BarMeasures(atr=measure_ranges(columns, length), volatility=self._volatility),
+                    measures=BarMeasures(measure_ranges(columns, length), self._volatility, self._volume),
                 ),
             )
 

@@ -66,12 +66,13 @@ class Exclusions:
                 allowed &= ~rule.forbids(*given)
 
     def _columns(self, values: Floats, part: object, paths: Sequence[tuple[str, ...]]) -> Sequence[Floats] | None:
-        """Return the numbers at these paths of a part of the request, one for each row; None if none is swept."""
+        """Return the numbers at these paths of a part of the request, one for each row, NaN for one that is not given;
+        None if none is swept."""
         places = [self._space.place_of(*path) for path in paths]
         if all(place is None for place in places):
             return None
         return [
-            np.full(len(values), float(attrgetter(".".join(path[1:]))(part))) if place is None else values[:, place]
+            np.full(len(values), _number_at(part, path[1:])) if place is None else values[:, place]
             for path, place in zip(paths, places, strict=True)
         ]
 
@@ -148,3 +149,8 @@ class Exclusions:
             "{field} leaves nothing to try: all {count:,} combinations are excluded. The first of them: {why}",
             field="parameters", count=count, why=self.reason or FieldName("constraints"),
         )  # fmt: skip
+
+
+def _number_at(part: object, path: tuple[str, ...]) -> float:
+    value = attrgetter(".".join(path))(part)
+    return np.nan if value is None else float(value)

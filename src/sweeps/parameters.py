@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any, Final, cast
 
 from src.domain.errors import InvalidInput, bad_value
+from src.domain.funding import FundingKind
 from src.domain.named_numbers import NamedNumbers
 from src.domain.parameters import Bounds, DeclaredParameter, own_parameters_of, parameters_of, to_snake_case
 from src.domain.runs import BacktestRequest
@@ -178,7 +179,8 @@ def _describe(item: DeclaredParameter, root: str) -> Sweepable | None:
         path=(root, *item.path),
         bounds=declared.bounds,
         unit=declared.unit,
-        choices=tuple(kind) if is_choice else (),
+        # The rates of a history are read before the first row, for all of them.
+        choices=tuple(member for member in kind if member is not FundingKind.HISTORY) if is_choice else (),
         is_event_driven_only=declared.is_event_driven_only,
         default=item.default,
     )

@@ -41,6 +41,7 @@ def trades_at_market(rules: TradingRules) -> bool:
         and rules.sizing.quote_amount is rules.sizing.risk_fraction is rules.sizing.volatility_target is None
         and rules.margin.leverage == 1
         and rules.exchange == _NO_RULES_OF_EXCHANGE
+        and not rules.volume.is_used
         and not rules.funding.is_paid
     )
 

@@ -44,12 +44,14 @@ def break_down_costs(simulation: Simulation, rules: TradingRules) -> CostBreakdo
 def slippage_paid(fills: NDArray[np.void], rules: TradingRules) -> float:
     """Return what the fills (`FILL_DTYPE`) paid beyond their price before slippage.
 
-    A price after slippage is p × (1 + side × s), so the difference is that price × s ÷ (1 + side × s).
+    A price after slippage is p × (1 + side × s), so the difference is that price × s ÷ (1 + side × s); s is the
+    slippage and the impact of the fill.
     """
-    is_slipped, slippage_rate = np.isin(fills["reason"], SLIPPED), rules.slippage_rate
+    is_slipped = np.isin(fills["reason"], SLIPPED)
     if rules.exits.order.type is ExitType.LIMIT:
         is_entry = np.diff(fills["trade"], prepend=-1) != 0
         is_slipped &= is_entry | (fills["reason"] != FillReason.SIGNAL)
     slipped = fills[is_slipped]
     value = slipped["quantity"] * slipped["price"]
+    slippage_rate = rules.slippage_rate + slipped["impact"]
     return float((value * slippage_rate / (1 + slipped["side"] * slippage_rate)).sum())

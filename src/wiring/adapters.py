@@ -12,6 +12,7 @@ from src.bars.clock import SystemClock
 from src.bars.simulated import SimulatedSource
 from src.binance.archive import BinanceArchive
 from src.binance.exchange_ban import ExchangeBan
+from src.binance.funding import BinanceFunding
 from src.binance.source import BinanceSource
 from src.datasets.reading.reader import BarFileReader
 from src.datasets.store import DiskDatasets
@@ -19,7 +20,7 @@ from src.domain.market import SIMULATED
 from src.observing.meters import UNMEASURED, Meters
 from src.ports.clock import Clock
 from src.ports.jobs import JobStore
-from src.ports.market import BarSource, DatasetStore
+from src.ports.market import BarSource, DatasetStore, FundingSource
 from src.ports.stores import ResultStore, TrialLedger
 from src.sandbox.runner import SandboxedModelRunner
 from src.service.computing import ComputeQueue
@@ -42,6 +43,7 @@ class Adapters:
 
     clock: Clock
     binance: CachedSource
+    funding: FundingSource | None
     sources: Mapping[str, BarSource]
     datasets: DatasetStore
     store: ResultStore
@@ -62,6 +64,7 @@ def build_adapters(settings: Settings, meters: Meters = UNMEASURED) -> Adapters:
     return Adapters(
         clock=clock,
         binance=binance,
+        funding=build_funding(settings, clock),
         sources={
             "binance": binance,
             SIMULATED: SimulatedSource(clock=clock),
@@ -122,6 +125,19 @@ def build_binance(settings: Settings, clock: Clock, meters: Meters = UNMEASURED)
         )
     store = BarStore(folder, max_bytes=settings.market_cache_bytes)
     return CachedSource(remote, store=store, archive=archive, clock=clock)
+
+
+def build_funding(settings: Settings, clock: Clock) -> FundingSource | None:
+    """Return the exchange's rates of funding; None if an operator does not want them."""
+    if settings.binance_futures_url is None:
+        return None
+    return BinanceFunding(
+        base_url=str(settings.binance_futures_url),
+        timeout_s=settings.binance_timeout_s,
+        deadline_s=settings.binance_deadline_s,
+        clock=clock,
+        shared_ban=ExchangeBan(settings.storage_dir / BARS_FOLDER / "futures-rate-limit"),
+    )
 
 
 def build_datasets(settings: Settings, clock: Clock, meters: Meters = UNMEASURED) -> DatasetStore:

@@ -47,7 +47,10 @@ def build_services(settings: Settings, meters: Meters = UNMEASURED) -> Services:
     computing, timeout_s = adapters.computing, settings.request_timeout_s
     models, results = ModelService(adapters.files, adapters.runner), ResultService(store=adapters.store)
     sources = SourceCatalogue(
-        sources=adapters.sources, datasets=adapters.datasets, cached={"binance": adapters.binance}
+        sources=adapters.sources,
+        datasets=adapters.datasets,
+        cached={"binance": adapters.binance},
+        funding=adapters.funding,
     )
     backtests = _build_backtests(settings, adapters, sources, models)
     job_runner, job_watch = _build_runner(settings, adapters, backtests), JobWatch(adapters.job_store)
@@ -175,6 +178,7 @@ def _build_steps(settings: Settings, adapters: Adapters, job_runner: JobRunner, 
             job_runner.close,
             job_watch.close,
             *(source.close for source in adapters.sources.values()),
+            *(() if adapters.funding is None else (adapters.funding.close,)),
             adapters.store.close,
             adapters.runner.close,
             adapters.computing.close,

@@ -19,6 +19,7 @@ from src.domain.signals import Signals
 from src.domain.simulation import Simulation
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import EngineName, FillTiming, TradingRules
+from src.domain.volume_rules import VolumeRules
 from src.engines.registry import ENGINES
 from src.ports.computing import Engine
 from src.strategies.crossover import Crossover, CrossoverParams
@@ -95,7 +96,7 @@ def check_later_bars_change_nothing(engine: Engine, market: Market, rules: Tradi
     bars, signals = market
     kept = len(bars) // 2
     factor = np.where(np.arange(len(bars)) < kept, 1.0, 3.0)
-    moved = {name: getattr(bars, name) * factor for name in ("open", "high", "low", "close")}
+    moved = {name: getattr(bars, name) * factor for name in ("open", "high", "low", "close", "volume")}
     action = np.where(factor == 1.0, signals.action, -signals.action)
     other = engine.run(dataclasses.replace(bars, **moved), dataclasses.replace(signals, action=action), rules)
     assert_same_start(other, engine.run(*market, rules), kept)
@@ -109,11 +110,15 @@ def check_without_signal_nothing_is_traded(engine: Engine, market: Market, rules
 
 
 def check_fees_leave_less_in_every_trade(engine: Engine, market: Market, rules: TradingRules) -> None:
-    """The size is so small that neither cash nor liquidation changes the fills; nor does a level that follows fees."""
+    """The size is so small that neither cash nor liquidation changes the fills; nor does a level that follows fees.
+
+    Of additions, the policy compares two ways through a bar by the equity that they leave, and so by the fee.
+    """
+    entry = dataclasses.replace(rules.entry, additions=())
     exits = dataclasses.replace(rules.exits, break_even_rate=None)
     exchange = dataclasses.replace(rules.exchange, step_size=None, min_notional=None)
     cheap = dataclasses.replace(
-        rules, sizing=Sizing(fixed_units=1e-4), exits=exits, exchange=exchange, initial_cash=1e6
+        rules, sizing=Sizing(fixed_units=1e-4), entry=entry, exits=exits, exchange=exchange, initial_cash=1e6
     )
     more, less = (engine.run(*market, cheap.with_one_fee(rate)) for rate in (0.003, 0.006))
     for name in ("bar", "side", "quantity", "price", "reason"):
@@ -149,7 +154,7 @@ def check_one_bar_is_a_run(engine: Engine, market: Market, rules: TradingRules) 
 def check_flat_price_earns_nothing(engine: Engine, market: Market, rules: TradingRules) -> None:
     bars = bars_of_closes(np.full(len(market[0]), 61_234.57))
     for costs in (0.0, 0.001):
-        paid = dataclasses.replace(rules.with_one_fee(costs), slippage_rate=costs)
+        paid = dataclasses.replace(rules.with_one_fee(costs), slippage_rate=costs, volume=VolumeRules())
         equity = engine.run(bars, market[1], paid).equity
         assert (equity <= rules.initial_cash * (1 + 1e-9)).all()
         if costs == 0:
@@ -322,7 +327,7 @@ def pay_the_fee_out(bars: Bars, signals: Signals, rules: TradingRules) -> Simula
 
 def slip_in_favor(bars: Bars, signals: Signals, rules: TradingRules) -> Simulation:
     factor = 1 - 3 * rules.slippage_rate * signals.action
-    moved = {name: getattr(bars, name) * factor for name in ("open", "high", "low", "close")}
+    moved = {name: getattr(bars, name) * factor for name in ("open", "high", "low", "close", "volume")}
     return HONEST.run(dataclasses.replace(bars, **moved), signals, rules)
 
 

@@ -39,6 +39,7 @@ def service_settings(exchange_url: str, storage: Path, **overrides: Any) -> Sett
         "binance_api_url": AnyHttpUrl(exchange_url),
         "binance_fallback_url": None,
         "binance_archive_url": None,
+        "binance_futures_url": AnyHttpUrl(exchange_url),
         "binance_timeout_s": 2.0,
         "binance_deadline_s": 5.0,
         "mongodb_uri": None,

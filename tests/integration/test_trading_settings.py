@@ -20,6 +20,7 @@ CASES: dict[str, dict[str, Any]] = {
     "too small": {"minNotional": 1e6},
     "ranges": {"stopLossAtr": 2.0, "takeProfitAtr": 5.0, "atrBars": 400, "riskPercent": 0.01, "intrabar": "NEAREST"},
     "volatility": {"volatilityTarget": 0.2, "leverage": 2.0},
+    "volume": {"volumeImpact": 0.5, "maxVolumeShare": 0.0001},
     "limit exits": {"exit": "LIMIT", "exitOffset": 0.02},
 }
 DROPPING = ("too small", "ranges")

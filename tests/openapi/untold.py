@@ -83,6 +83,19 @@ def is_margin_too_small(given: Given) -> bool:
     return _is_number(leverage) and _is_number(kept) and float(leverage) > 1 and float(leverage) * float(kept) >= 1
 
 
+def is_impact_too_large(given: Given) -> bool:
+    """`slippage` + `volume_impact` × `max_volume_share`² is less than 1: no schema computes with two values."""
+    merged = next(_objects(given))
+    numbers = [
+        default if merged.get(name) is None else merged[name]
+        for name, default in (("slippage", 0.001), ("volume_impact", 0), ("max_volume_share", 1))
+    ]
+    if not all(map(_is_number, numbers)):
+        return False
+    slippage, impact, limit = map(float, numbers)
+    return impact > 0 and slippage + impact * limit**2 >= 1
+
+
 def is_end_before_start(given: Given) -> bool:
     """`start_date` is not after `end_date`, nor `start` after `end`, nor `trained_from` after `trained_to`.
 
@@ -163,6 +176,7 @@ UNTOLD: Final[tuple[Callable[[Given], bool], ...]] = (
     differs_in_two_places,
     is_pair_not_ascending,
     is_margin_too_small,
+    is_impact_too_large,
     is_end_before_start,
     is_detail_not_inside,
     is_no_period,

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from src.domain.exit_orders import ExitOrder
 from src.domain.ladders import TakeProfit
-from src.domain.order_rules import Sizing
+from src.domain.order_rules import EntryOrder, Sizing
 from src.domain.simulation import FillReason, Simulation
 from src.domain.trading import Direction, FillTiming, TradingRules
+from src.domain.volume_rules import VolumeRules
 from src.engines.event_driven import EventDrivenEngine
 from tests.funding import count_by_minutes
 from tests.simulations import FUNDED, LEVERAGED, RULES, Market, funded_markets, markets
@@ -44,7 +45,7 @@ def test_nothing_is_overdrawn(market: Market, rules: TradingRules) -> None:
 @given(markets(), RULES)
 @EXAMPLES
 def test_fills_lie_inside_their_bars(market: Market, rules: TradingRules) -> None:
-    rules = dataclasses.replace(rules, slippage_rate=0.0)
+    rules = dataclasses.replace(rules, slippage_rate=0.0, volume=dataclasses.replace(rules.volume, impact=0.0))
     bars, fills = market[0], run(market, rules).fills
     assert (np.diff(fills["bar"]) >= 0).all()
     assert (fills["quantity"] > 0).all()
@@ -211,6 +212,7 @@ def test_exchange_would_take_every_entry(market: Market, rules: TradingRules) ->
         entries = fills[is_entry]
         assert (entries["quantity"] * entries["price"] >= exchange.min_notional * (1 - 1e-9)).all()
     measures = rules.exits.atr.is_used or rules.sizing.volatility_target is not None
+    measures = measures or rules.volume.max_share is not None
     if exchange.step_size is exchange.min_notional is None and not measures:
         assert simulation.dropped_entries == 0
 
@@ -220,7 +222,8 @@ def test_exchange_would_take_every_entry(market: Market, rules: TradingRules) ->
 def test_levels_in_bars_lie_on_ticks(market: Market, rules: TradingRules, tick: float) -> None:
     """A fill inside a bar is at a level; one at the open is at a price of the market."""
     exchange = dataclasses.replace(rules.exchange, tick_size=tick)
-    rules = dataclasses.replace(rules, slippage_rate=0.0, exchange=exchange)
+    volume = dataclasses.replace(rules.volume, impact=0.0)
+    rules = dataclasses.replace(rules, slippage_rate=0.0, exchange=exchange, volume=volume)
     bars, fills = market[0], run(market, rules).fills
     orders = (
         FillReason.LIMIT, FillReason.STOP, FillReason.STOP_LOSS, FillReason.TAKE_PROFIT, FillReason.TRAILING_STOP,
@@ -254,3 +257,30 @@ def test_stops_and_time_limits_hold(market: Market, rules: TradingRules) -> None
         return
     won = trades[(trades["exit_reason"] == FillReason.TAKE_PROFIT) & (trades["direction"] > 0)]
     assert (won["exit_price"] >= won["entry_price"] * (1 + (rules.exits.take_profit_rate or 0)) * (1 - 1e-12)).all()
+
+
+@given(markets(), LEVERAGED)
+@EXAMPLES
+def test_distance_to_liquidation_is_that_of_binance_levels(market: Market, rules: TradingRules) -> None:
+    """Of positions that one market order opens at an open, from the bars and the table of trades."""
+    rules = dataclasses.replace(
+        rules, fill=FillTiming.NEXT_OPEN, slippage_rate=0.0, volume=VolumeRules(), entry=EntryOrder()
+    )
+    bars, simulation = market[0], run(market, rules)
+    distances = []
+    for number, trade in enumerate(simulation.trades):
+        side, paid, first, last = (trade[name] for name in ("direction", "entry_price", "entry_bar", "exit_bar"))
+        level = paid * (1 - side / rules.margin.leverage) / (1 - side * rules.margin.maintenance_rate)
+        worst = bars.low if side > 0 else bars.high
+        seen = [paid, *worst[first : last + bool(trade["is_open"])]]
+        if not trade["is_open"]:
+            fills = simulation.fills[simulation.fills["trade"] == number]
+            seen += [bars.open[last], fills["price"][-1]] if last > first else [fills["price"][-1]]
+        distances += [max(side * (price - level), 0.0) / paid for price in seen]
+    if simulation.liquidations:
+        assert simulation.liquidation_distance == 0.0
+    else:
+        expected = min(distances, default=None)
+        assert (simulation.liquidation_distance is None) == (expected is None)
+        if expected is not None:
+            np.testing.assert_allclose(simulation.liquidation_distance, expected, rtol=1e-9, atol=1e-12)

@@ -151,6 +151,18 @@ def test_rows_of_exit_orders_equal_single_runs(rules: TradingRules, bars: Bars) 
 
 
 @given(RULES, market_bars)
+def test_rows_of_volume_rules_equal_single_runs(rules: TradingRules, bars: Bars) -> None:
+    backtest = make_request(engine=EngineName.EVENT_DRIVEN, rules=rules, strategy=CrossoverParams(fast=2, slow=5))
+    swept: dict[str, list[Any]] = {
+        "volume_impact": [0.0, 0.5, 0.9, 0.0],
+        "max_volume_share": [0.5, 0.003, 1.0, 0.1],
+        "fees": [0.0, 0.001, 0.01, 0.0],
+    }
+    request, values = build_sweep(backtest, swept)
+    assert_rows_agree(request, values, bars)
+
+
+@given(RULES, market_bars)
 def test_rows_of_exchange_rules_equal_single_runs(rules: TradingRules, bars: Bars) -> None:
     rules = replace(rules, exchange=ExchangeRules())
     backtest = make_request(engine=EngineName.EVENT_DRIVEN, rules=rules, strategy=CrossoverParams(fast=2, slow=5))

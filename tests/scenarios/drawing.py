@@ -145,7 +145,7 @@ class Scenario:
     """One case: rules, a picture, and what the run must report beside its fills.
 
     The bars are of `interval`, the first one opens at 00:00; `slots` are their numbers if some are missing. `funding`
-    is what each trade paid.
+    is what each trade paid, `distance` that to the liquidation level, if it is drawn.
     """
 
     name: str
@@ -156,10 +156,11 @@ class Scenario:
     dropped_entries: int = 0
     is_liquidated: bool = False
     liquidations: int | None = None
-    volume: float = 1.0
+    volume: float | tuple[float, ...] = 1.0
     interval: str = "1d"
     slots: tuple[int, ...] | None = None
     funding: tuple[float, ...] | None = None
+    distance: float | None = None
 
     def play(self) -> Simulation:
         """Run the engine on the picture and compare."""
@@ -175,6 +176,10 @@ class Scenario:
         assert simulation.liquidations == (self.is_liquidated if self.liquidations is None else self.liquidations)
         if self.funding is not None:
             assert simulation.trades["funding"].tolist() == pytest.approx(self.funding, rel=1e-12, abs=1e-9)
+        if self.distance is not None:
+            assert simulation.liquidation_distance == pytest.approx(self.distance, rel=1e-12, abs=1e-12)
+        elif self.rules.margin.leverage == 1:
+            assert simulation.liquidation_distance is None
         return simulation
 
 
@@ -201,8 +206,10 @@ def rounded(fill: ExpectedFill) -> ExpectedFill:
     return bar, side, round(quantity, 9), round(price, 9), round(fee, 9), reason
 
 
-def read(table: str, volume: float, *, interval: str = "1d", slots: tuple[int, ...] | None = None) -> Picture:
-    """Read a drawn table."""
+def read(
+    table: str, volume: float | tuple[float, ...], *, interval: str = "1d", slots: tuple[int, ...] | None = None
+) -> Picture:
+    """Read a drawn table; one volume is that of each bar."""
     rows = [[cell.strip() for cell in line.split("|")] for line in table.strip().splitlines()]
     assert rows[0][0].split() == ["open", "high", "low", "close"], "the first line names the columns"
     rows = rows[1:]
@@ -219,7 +226,7 @@ def read(table: str, volume: float, *, interval: str = "1d", slots: tuple[int, .
             high=prices[:, 1],
             low=prices[:, 2],
             close=prices[:, 3],
-            volume=np.full(len(rows), volume),
+            volume=np.full(len(rows), volume, dtype=np.float64),
         ),
         signals=Signals(
             action=np.array([WORDS[row[1]] for row in rows], dtype=np.int8),

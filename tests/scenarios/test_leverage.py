@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.domain.errors import InvalidInput
-from src.domain.order_rules import Margin
+from src.domain.order_rules import EntryType, Margin
 from src.domain.trading import Direction, FillTiming
 from src.engines.account import Costs, liquidation_level
 from tests.scenarios.drawing import Scenario, rules
@@ -17,6 +17,7 @@ from tests.scenarios.drawing import Scenario, rules
 CASES = [
     Scenario(
         name="all cash is the margin of ten times its value",
+        distance=0.05,
         rules=rules(leverage=10),
         table="""
         open high low close | signal | fills                | equity
@@ -27,6 +28,7 @@ CASES = [
     ),
     Scenario(
         name="a long loses its margin where its value has fallen by it",
+        distance=0.0,
         rules=rules(leverage=10),
         is_liquidated=True,
         table="""
@@ -39,6 +41,7 @@ CASES = [
     ),
     Scenario(
         name="a short loses its margin where its value has risen by it",
+        distance=0.0,
         rules=rules(leverage=10, direction=Direction.SHORT),
         is_liquidated=True,
         table="""
@@ -74,6 +77,7 @@ CASES = [
     ),
     Scenario(
         name="a gap of a short costs its margin and no more",
+        distance=0.0,
         rules=rules(leverage=5, percent=0.5, direction=Direction.SHORT, fill=FillTiming.SAME_CLOSE),
         liquidations=1,
         table="""
@@ -96,6 +100,7 @@ CASES = [
     ),
     Scenario(
         name="units beyond the margin are cut",
+        distance=0.19,
         rules=rules(leverage=5, units=60),
         reduced_entries=1,
         table="""
@@ -106,6 +111,7 @@ CASES = [
     ),
     Scenario(
         name="an amount is that of the margin",
+        distance=0.24,
         rules=rules(leverage=4, quote=500),
         table="""
         open high low close | signal | fills               | equity
@@ -115,6 +121,7 @@ CASES = [
     ),
     Scenario(
         name="a risk may buy more than cash alone pays for",
+        distance=0.08,
         rules=rules(leverage=10, risk=0.1, stop=0.02),
         table="""
         open high low close | signal | fills                                        | equity
@@ -124,6 +131,7 @@ CASES = [
     ),
     Scenario(
         name="a stop before the liquidation level goes first",
+        distance=0.05,
         rules=rules(leverage=10, stop=0.05),
         table="""
         open high low close | signal | fills                                          | equity
@@ -150,6 +158,67 @@ CASES = [
         open high low close | signal | fills                                                          | equity
         100  101  99  100   | buy    | buy 980.392156863 @ 102 signal ; sell 980.392156863 @ 100.98 liquidation | 0
         100  101  99  100   |        |                                                                | 0
+        """,
+    ),
+    Scenario(
+        name="a limit entry has seen the low of its bar",
+        # Bought at 90, liquidated at 72.
+        rules=rules(leverage=5, units=10, entry=EntryType.LIMIT, offset=0.1),
+        distance=13 / 90,
+        table="""
+        open high low close | signal | fills
+        100  101  99  100   | buy    |
+        100  100  85  99    |        | buy 10 @ 90 limit
+        99   100  98  99    |        |
+        """,
+    ),
+    Scenario(
+        name="a stop entry may have come after the low of its bar, and has seen the close",
+        # Bought at 110, liquidated at 88.
+        rules=rules(leverage=5, units=10, entry=EntryType.STOP, offset=0.1),
+        distance=17 / 110,
+        table="""
+        open high low close | signal | fills
+        100  101  99  100   | buy    |
+        100  112  95  105   |        | buy 10 @ 110 stop
+        120  121  119 120   |        |
+        """,
+    ),
+    Scenario(
+        name="a bar that closes a position has its open and its fill",
+        # Liquidated at 80; the bar that takes the profit begins at 86, and its low may have come later.
+        rules=rules(leverage=5, units=10, target=0.1),
+        distance=0.06,
+        table="""
+        open high low close | signal | fills
+        100  101  99  100   | buy    |
+        100  101  99  100   |        | buy 10 @ 100 signal
+        86   111  81  100   |        | sell 10 @ 110 take_profit
+        """,
+    ),
+    Scenario(
+        name="an addition moves the level away from the price that bought it",
+        # 80 before and 95 × 0.8 after it: at 90 the distance is 10 of 100.
+        rules=rules(leverage=5, units=10, adds=[(-0.1, 1.0)]),
+        distance=0.1,
+        table="""
+        open high low close | signal | fills
+        100  101  99  100   | buy    |
+        100  101  99  100   |        | buy 10 @ 100 signal
+        95   96   90  95    |        | buy 10 @ 90 add_limit
+        """,
+    ),
+    Scenario(
+        name="a short is nearest at the highest price",
+        # Liquidated at 125.
+        rules=rules(leverage=4, direction=Direction.SHORT, units=10, fill=FillTiming.SAME_CLOSE),
+        distance=0.02,
+        table="""
+        open high low close | signal | fills
+        100  130  99  100   | sell   | sell 10 @ 100 signal
+        100  123  80  100   |        |
+        100  104  99  100   | buy    | buy 10 @ 100 signal
+        200  200  200 200   |        |
         """,
     ),
 ]

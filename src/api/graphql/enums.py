@@ -119,7 +119,7 @@ _declare(
     {
         FundingKind.NONE: "Nothing, as on a spot market.",
         FundingKind.CONSTANT: "fundingRate of its value.",
-        FundingKind.HISTORY: "The rates of fundingHistory, each at its own time.",
+        FundingKind.HISTORY: "The rates of fundingHistory, or without it those of the exchange, each at its own time.",
     },
     name="Funding",
 )

@@ -141,9 +141,9 @@ class BacktestSummary(Run):
 @strawberry.type(description="One finished backtest.")
 class BacktestResult(Run):
     total_fills: int = described("Orders executed, a count.")
-    reduced_entries: int = described("Entries cut to what the cash allowed, a count.")
+    reduced_entries: int = described("Entries cut to what the cash or `maxVolumeShare` allowed, a count.")
     dropped_entries: int = described(
-        "Entries too small for the exchange, without their exits or without a size, a count."
+        "Entries too small for the exchange, without their exits, without a size or without volume, a count."
     )
     ambiguous_bars: int = described("Bars in which `intrabar` decided what was hit, a count.")
     liquidations: int = described("Positions that were liquidated, a count.")

@@ -268,9 +268,9 @@ class ResultAnswer(SummaryAnswer):
     """A finished backtest."""
 
     total_fills: int = Field(description="Orders executed.")
-    reduced_entries: int = at("run.simulation.reduced_entries", "Entries cut to what cash allowed.")
+    reduced_entries: int = at("run.simulation.reduced_entries", "Entries cut to what cash or maxVolumeShare allowed.")
     dropped_entries: int = at(
-        "run.simulation.dropped_entries", "Entries too small, without their exits or without a size."
+        "run.simulation.dropped_entries", "Entries too small, without their exits, without a size or without volume."
     )
     ambiguous_bars: int = at("run.simulation.ambiguous_bars", "Bars in which intrabar decided what was hit.")
     liquidations: int = at("run.simulation.liquidations", "Positions that were liquidated.")

@@ -90,7 +90,7 @@ def _trading_rules() -> list[Schema]:
                     _absent("funding_history"),
                 ]
             },
-            {"allOf": [_with(funding={"const": FundingKind.HISTORY}, funding_history=_GIVEN), _absent("funding_rate")]},
+            {"allOf": [_with(funding={"const": FundingKind.HISTORY}), _absent("funding_rate")]},
         ),
         _any_of(
             _absent("risk_percent"),

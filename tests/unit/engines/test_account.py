@@ -108,3 +108,14 @@ def test_equity_is_cash_and_the_position_at_its_price() -> None:
 def test_risk_of_a_tiny_distance_takes_all_cash(loss: float) -> None:
     purchase = account.purchase_at_risk(1e-3, loss, 1000.0, 0.4, 0.0, 1.0)
     assert purchase == (2500.0, 0.0, True)
+
+
+@pytest.mark.parametrize(
+    ("units", "volume", "expected"),
+    [(0.0, 8.0, 0.0), (1.0, 8.0, 0.005), (2.0, 8.0, 0.02), (4.0, 8.0, 0.08), (9.0, 8.0, 0.08), (1.0, 0.0, 0.08)],
+)
+def test_impact_is_that_of_the_squared_share(units: float, volume: float, expected: float) -> None:
+    costs = Costs(0.0, 0.0, 0.5, impact=0.32, impact_limit=0.5)
+    assert account.volume_impact(costs, units, volume) == pytest.approx(expected, rel=1e-15)
+    limits = account.made_limit(costs), account.taken_limit(costs)
+    assert [account.volume_impact(terms, units, volume) for terms in limits] == [0.0, 0.0]

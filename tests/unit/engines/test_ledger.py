@@ -25,7 +25,7 @@ FILLS = [
 def fills_of(rows: list[tuple[int, Side, float, float, float, FillReason]]) -> NDArray[np.void]:
     """Return fills of which each second one closes a position."""
     return np.array(
-        [(bar, TIMES_MS[bar], *rest, place // 2, 0.0) for place, (bar, *rest) in enumerate(rows)], dtype=FILL_DTYPE
+        [(bar, TIMES_MS[bar], *rest, place // 2, 0.0, 0.0) for place, (bar, *rest) in enumerate(rows)], dtype=FILL_DTYPE
     )
 
 
@@ -77,7 +77,7 @@ def ladder_of(rows: list[tuple[int, Side, float, float, float, FillReason, int]]
     """Return fills before each of which, but for the first of a trade, the position has paid 0.5 in funding."""
     trades = [row[-1] for row in rows]
     paid = [0.0 if place == 0 or trade != trades[place - 1] else 0.5 for place, trade in enumerate(trades)]
-    columns = ((bar, TIMES_MS[bar], *rest, funding) for (bar, *rest), funding in zip(rows, paid, strict=True))
+    columns = ((bar, TIMES_MS[bar], *rest, funding, 0.0) for (bar, *rest), funding in zip(rows, paid, strict=True))
     return np.array(list(columns), dtype=FILL_DTYPE)
 
 

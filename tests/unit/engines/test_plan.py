@@ -14,6 +14,7 @@ from src.domain.funding import Funding, FundingKind
 from src.domain.ladders import AddEntry, TakeProfit
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Margin, Sizing
 from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
+from src.domain.volume_rules import VolumeRules
 from src.engines.orders import LIMIT_ENTRY, MARKET_ENTRY, STOP_ENTRY, STOP_LIMIT_ENTRY
 from src.engines.paths import NEAREST, OPTIMISTIC, PESSIMISTIC
 from src.engines.plan import NEVER, Plan, build_plan
@@ -49,6 +50,7 @@ def test_every_rule_is_in_the_plan() -> None:
             cooldown_bars=11,
         ),
         margin=Margin(leverage=4.0, maintenance_rate=0.1),
+        volume=VolumeRules(impact=0.3, max_share=0.2),
         exchange=ExchangeRules(tick_size=0.05, step_size=2.5, min_notional=7.0),
         funding=Funding(kind=FundingKind.CONSTANT, rate=-0.0003),
         intrabar=IntrabarPolicy.OPTIMISTIC,
@@ -69,6 +71,9 @@ def test_every_rule_is_in_the_plan() -> None:
         fee_rate=0.01,
         maker_fee_rate=-0.005,
         slippage_rate=0.02,
+        impact=0.3,
+        volume_limit=0.2,
+        cuts_to_volume=True,
         fixed_units=3.0,
         equity_fraction=1.0,
         quote_amount=0.0,
@@ -89,15 +94,18 @@ def test_every_rule_is_in_the_plan() -> None:
         stop_loss_rate=0.05,
         take_profit_rate=0.0,
         trailing_stop_rate=0.07,
-        uses_measures=False,
+        uses_measures=True,
         uses_atr=False,
         uses_volatility=False,
+        uses_volume=True,
         stop_loss_atr=0.0,
         take_profit_atr=0.0,
         trailing_stop_atr=0.0,
         trailing_start_rate=0.09,
         break_even_rate=0.1,
         moves_stops=True,
+        watches_margin=True,
+        follows_bars=True,
         max_bars=8,
         cooldown_bars=11,
         exits_on_signal=False,

@@ -11,8 +11,8 @@ from src.engines.walk import Memory, remember, restore
 LEFT_ALONE = {
     "entry_side", "entry_kind", "entry_level", "entry_last_bar",  # no entry waits while a position is open
     "entry_bar", "first_units", "trailing_level", "entry_atr", "bar_atr", "trail_distance", "entry_volatility",
-    "bar_volatility", "target_reason", "profit_level",
-    # (the eight above are set when it opens, or once a bar)
+    "bar_volatility", "bar_volume", "target_reason", "profit_level",
+    # (the nine above are set when it opens, or once a bar)
     "ambiguous_bars",  # counts the difference of both ways
     "rung_in_favor", "rung_against", "rungs_until_bar",  # noted after the walk
 }  # fmt: skip

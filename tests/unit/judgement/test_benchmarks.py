@@ -21,6 +21,7 @@ from src.domain.order_rules import EntryOrder, EntryType, Exits, Sizing
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.simulation import Simulation
 from src.domain.trading import Direction, FillTiming, TradingRules
+from src.domain.volume_rules import VolumeRules
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
 from src.judgement import benchmarks
@@ -143,7 +144,11 @@ def test_cost_cases_equal_whole_runs(market: Market, rules: TradingRules) -> Non
             for name in ("fee_rate", "maker_fee_rate", "taker_fee_rate", "slippage_rate")
             for rate in [getattr(rules, name)]
         }
-        costs = replace(rules, **scaled)
+        volume, limit = rules.volume, rules.volume.max_share or 1.0
+        # The largest impact leaves a sale a price.
+        most = (1 - scaled["slippage_rate"]) / limit**2 * (1 - 1e-9)
+        impact = min(volume.impact * case.cost_factor, most)
+        costs = replace(rules, **scaled, volume=replace(volume, impact=impact))
         whole = run(bars, late if case.delay_bars else signals, costs)
         assert case.total_return == pytest.approx((whole.equity[-1] / rules.initial_cash - 1) * 100, rel=1e-9, abs=1e-9)
     equity = run(bars, late, rules).equity
@@ -178,7 +183,8 @@ def test_scaled_equity_equals_whole_run(fill: FillTiming) -> None:
         {"sizing": FIXED}, {"direction": Direction.BOTH}, {"exits": Exits(stop_loss_rate=0.1)},
         {"entry": EntryOrder(type=EntryType.STOP, offset_rate=0.01)}, {"sizing": Sizing(), "funding": FUNDING},
         {"entry": EntryOrder(type=EntryType.STOP, offset_rate=0.01)}, {"exchange": ExchangeRules(step_size=0.1)},
-        {"exchange": ExchangeRules(min_notional=10.0)},
+        {"exchange": ExchangeRules(min_notional=10.0)}, {"volume": VolumeRules(impact=0.1)},
+        {"volume": VolumeRules(max_share=0.1)},
     ],
 )  # fmt: skip
 def test_fills_depend_on_costs_with_levels_and_sizes(changes: dict[str, Any]) -> None:
@@ -214,7 +220,7 @@ def test_all_cash_run_breaks_even_at_the_fee(market: Market, rules: TradingRules
     exits = replace(rules.exits, break_even_rate=None, take_profits=())
     rules = replace(
         rules.with_one_fee(rules.fee_rate),
-        direction=Direction.LONG, sizing=sizing, exits=exits, exchange=ExchangeRules(),
+        direction=Direction.LONG, sizing=sizing, exits=exits, exchange=ExchangeRules(), volume=VolumeRules(),
         entry=replace(rules.entry, additions=()),
     )  # fmt: skip
     own, counted = run(bars, signals, rules), CountedRun()
@@ -240,6 +246,46 @@ def test_steps_of_units_break_even_by_search() -> None:
     assert fee is not None
     ends = [run(bars, signals, replace(rules, fee_rate=one)).equity[-1] for one in (fee, fee + 1e-4)]
     assert ends[0] >= rules.initial_cash * (1 - 1e-4) > ends[1]
+
+
+@pytest.mark.parametrize("volume", [VolumeRules(impact=0.05), VolumeRules(max_share=0.1)])
+def test_fills_by_volume_break_even_by_search(volume: VolumeRules) -> None:
+    bars, signals = random_market(120, 4)
+    rules, counted = replace(NEXT_OPEN, sizing=Sizing(), slippage_rate=0.0, volume=volume), CountedRun()
+    find_break_even_fee(bars, signals, rules, run(bars, signals, rules), counted)
+    assert counted.rules
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0, 4.0])
+def test_impact_grows_with_the_other_costs(factor: float) -> None:
+    rules = replace(NEXT_OPEN, volume=VolumeRules(impact=3.0, max_share=0.125))
+    assert benchmarks.scale_costs(rules, factor).volume == VolumeRules(impact=3.0 * factor, max_share=0.125)
+
+
+@pytest.mark.parametrize("slippage", [0.0, 0.2, 0.3, 0.9])
+def test_scaled_impact_leaves_sales_a_price(slippage: float) -> None:
+    largest = (1 - slippage) / 0.25**2 * 0.999
+    rules = replace(NEXT_OPEN, slippage_rate=slippage, volume=VolumeRules(impact=largest, max_share=0.25))
+    dear = benchmarks.scale_costs(rules, 4.0)
+    assert dear.slippage_rate + dear.volume.impact * 0.25**2 == pytest.approx(1.0)
+
+
+def test_costs_of_impact_are_runs_of_their_own() -> None:
+    bars, signals = random_market(200, 4)
+    rules = replace(NEXT_OPEN, slippage_rate=0.0, fee_rate=0.0, volume=VolumeRules(impact=0.02))
+    study = measure_costs(bars, signals, rules, run(bars, signals, rules), year_of(bars), run)
+    ended = [case.total_return for case in study.cases if not case.delay_bars]
+    assert len(ended) == 4
+    assert ended == sorted(ended, reverse=True)
+    assert ended[-1] < ended[0]
+
+
+def test_market_is_held_whole_whatever_its_volume() -> None:
+    bars = bars_of_closes([100.0, 100, 100, 120])
+    rules = replace(NEXT_OPEN, fee_rate=0.0, slippage_rate=0.0, volume=VolumeRules(impact=0.5, max_share=0.01))
+    held = hold_market(bars, rules, year_of(bars), EventDrivenEngine().run)
+    assert held is not None
+    assert held.total_return == pytest.approx(20.0)
 
 
 def test_two_fees_break_even_at_one() -> None:

@@ -12,11 +12,12 @@ import pytest
 from src.domain.bars import Bars
 from src.domain.intervals import INTERVALS
 from src.domain.later_checks import ResolvedFills
-from src.domain.order_rules import EntryOrder, EntryType, Exits
+from src.domain.order_rules import EntryOrder, EntryType, Exits, Sizing
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.simulation import Simulation
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
+from src.domain.volume_rules import VolumeRules
 from src.engines.event_driven import EventDrivenEngine
 from src.judgement import fill_resolution
 from src.judgement.fill_resolution import resolve_fills
@@ -182,3 +183,11 @@ def test_one_minute_with_entry_and_level() -> None:
     minutes = replace(still, high=np.array([100.0, 110, 90]))
     run = ENGINE.run(bars, signals, rules)
     assert figures(resolve_fills(bars, signals, rules, run, ENGINE.run_settled, lambda _: minutes)) == (-5.0, 0, 1)
+
+
+def test_level_of_stop_is_before_impact() -> None:
+    # Bought at 100.4, so that the stop is at 95.38: at 95.2 it has been hit, and sold at 95.38 × 0.996.
+    rules = replace(HAND, sizing=Sizing(fixed_units=1.0), volume=VolumeRules(impact=0.4))
+    bars = replace(one_bar(), volume=np.full(4, 10.0))
+    sold = 95.38 * 0.996
+    assert figures(settle(100, 95.2, 110, 90, bars=bars, rules=rules)) == (round((sold - 100.4) / 100, 9), 1, 0)

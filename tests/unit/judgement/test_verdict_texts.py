@@ -10,6 +10,7 @@ import pytest
 from src.domain.confidence import Interval
 from src.domain.order_rules import Sizing
 from src.domain.trading import Direction
+from src.domain.volume_rules import VolumeRules
 from src.judgement.evidence import format_figure
 from src.judgement.verdict import reach_verdict
 from tests.unit.judgement.evidence import (
@@ -269,6 +270,16 @@ TEXTS: list[tuple[dict[str, Any], str]] = [
     (
         {"reduced_entries": 3},
         "3 entries were cut to what the cash allowed: the size asked for costs more than there was.",
+    ),
+    (
+        {"reduced_entries": 3, "rules": replace(RULES, volume=VolumeRules(max_share=0.1))},
+        "3 entries were cut to what the cash or the volume allowed: the size asked for is more than there was.",
+    ),
+    (
+        {"dropped_entries": 2, "rules": replace(RULES, volume=VolumeRules(max_share=0.1))},
+        "2 signals opened nothing: the entry would have been less than the exchange takes (stepSize, minNotional), or "
+        "its exits are counted in ATR, or its size is a target of volatility, and there was none, or its bar had no "
+        "volume.",
     ),
     (
         {"dropped_entries": 1},

@@ -14,6 +14,7 @@ from src.domain.ladders import AddEntry, TakeProfit
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Sizing
 from src.domain.runs import BacktestResult
 from src.domain.trading import Direction, EngineName, FillTiming, IntrabarPolicy, TradingRules
+from src.domain.volume_rules import VolumeRules
 from src.judgement.trial_keys import decisive_rules, trial_key
 from src.metrics.returns import simple_returns
 from src.service.backtests import BacktestService
@@ -25,6 +26,7 @@ from tests.unit.service.known_bars import KnownBars, crossover_request, make_ser
 
 HALF, ALL, FIXED = Sizing(equity_fraction=0.5), Sizing(equity_fraction=1.0), Sizing(fixed_units=0.1)
 STOP = Exits(stop_loss_rate=0.02, take_profit_rate=0.02)
+SHARE, IMPACT = VolumeRules(max_share=0.05), VolumeRules(impact=0.01)
 STEPS, RANGES = ExchangeRules(step_size=0.1), Exits(atr=AtrDistances(stop_loss=2.0))
 BOTH = Direction.BOTH
 OPTIMISTIC = IntrabarPolicy.OPTIMISTIC
@@ -85,6 +87,9 @@ async def test_runs_with_same_returns_are_one_trial(
         ({}, {"sizing": HALF}),
         ({"sizing": FIXED}, {"sizing": FIXED, "initial_cash": 30_000.0}),
         ({"exchange": STEPS}, {"exchange": STEPS, "initial_cash": 30_000.0}),
+        ({"volume": SHARE}, {"volume": SHARE, "initial_cash": 30_000.0}),
+        ({"volume": IMPACT}, {"volume": IMPACT, "initial_cash": 30_000.0}),
+        ({"volume": IMPACT}, {}),
         ({"exits": RANGES}, {"exits": Exits(atr=AtrDistances(stop_loss=2.0, bars=5))}),
         ({"exits": RANGES}, {"exits": RANGES, "intrabar": OPTIMISTIC}),
         ({}, {"fee_rate": 0.002}),

@@ -330,3 +330,10 @@ def test_details_are_read_as_json_writes_them(text: str, number: float) -> None:
     given = {"text": text, text: [number, None, True, {}], "number": {"inner": number}}
     read, expected = (json.loads(content) for content in (documents._write_json(given), json.dumps(given)))
     assert (read, repr(read)) == (expected, repr(expected))
+
+
+def test_fills_of_earlier_builds_had_no_impact() -> None:
+    result = make_result()
+    older = result.simulation.fills[[name for name in FILL_DTYPE.names or () if name != "impact"]]
+    older = np.array(older.tolist(), dtype=[(name, FILL_DTYPE[name]) for name in older.dtype.names or ()])
+    assert not decode(_with_fills(older)).simulation.fills["impact"].any()

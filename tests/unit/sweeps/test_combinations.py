@@ -289,7 +289,8 @@ def less(left: str, **right: Any) -> ParameterConstraint:
         (
             sweep(swept("symbol", "BTCUSDT")),
             "parameters.0.name is 'symbol'. Allowed: a number or a closed list of the backtest: fast, slow, fill,"
-            " init_cash, fees, maker_fee, taker_fee, slippage, fixed_size, percent_size, quote_size, "
+            " init_cash, fees, maker_fee, taker_fee, slippage, volume_impact, max_volume_share, fixed_size, "
+            "percent_size, quote_size, "
             "risk_percent, volatility_target, direction, entry, entry_offset, entry_bars, limit_offset, stop_loss, "
             "take_profit, trailing_stop, stop_loss_atr, take_profit_atr, trailing_stop_atr, atr_bars, trailing_start, "
             "break_even_at, max_bars, exit, exit_offset, cooldown_bars, leverage, maintenance_margin, tick_size, "

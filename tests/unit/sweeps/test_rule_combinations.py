@@ -58,6 +58,24 @@ def test_audited_grid_has_ten_of_twelve() -> None:
     assert (len(found), found.excluded) == (10, 2)
 
 
+@pytest.mark.parametrize("kind", [SearchKind.GRID, SearchKind.LIST])
+@pytest.mark.parametrize("shares", [(0.5, 1.0), (1.0, 0.5)])
+def test_impact_that_leaves_no_price_is_left_out(kind: SearchKind, shares: tuple[float, ...]) -> None:
+    pairs = list(itertools.product((0, 0.5, 1, 3, 4), shares))
+    columns = zip(*pairs, strict=True) if kind is SearchKind.LIST else ((0, 0.5, 1, 3, 4), shares)
+    names = [swept(name, *column) for name, column in zip(("volumeImpact", "maxVolumeShare"), columns, strict=True)]
+    found = build_combinations(sweep(*names, backtest=BACKTEST, kind=kind), max_combinations=MANY)
+    # The slippage of 0.1 % and the impact on half of the volume, a quarter, are less than 1.
+    expected = [(impact, share) for impact, share in pairs if impact * share**2 < 0.999]
+    assert [tuple(found.plain(row).values()) for row in range(len(found))] == expected
+    assert 0 < found.excluded == len(pairs) - len(expected)
+
+
+def test_impact_without_a_share_is_that_of_the_whole_volume() -> None:
+    rows = rows_of(sweep(swept("volume_impact", 0.9, 0.9985, 1.1), backtest=BACKTEST))
+    assert [row["volume_impact"] for row in rows] == [0.9, 0.9985]
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_any_seed_draws_allowed_leverages(seed: int) -> None:
     names = swept("leverage", start=1, end=30), swept("maintenance_margin", start=0.001, end=0.06)

@@ -13,6 +13,7 @@ from src.domain.order_rules import EntryOrder, EntryType, Exits, Sizing
 from src.domain.signals import Action, Signals, StrategyDescription
 from src.domain.simulation import FillReason
 from src.domain.trading import Direction, EngineName, FillTiming, TradingRules
+from src.domain.volume_rules import VolumeRules
 from src.engines.registry import ENGINES
 from src.tearsheet.costs import break_down_costs
 from tests.market import bars_of_closes, random_bars
@@ -103,3 +104,13 @@ def test_run_without_fill_costs_nothing() -> None:
     run = ENGINES[EngineName.VECTORIZED].run(bars_of_closes([100.0, 110]), signals(Action.HOLD, Action.HOLD), RULES)
     found = break_down_costs(run, RULES)
     assert (found.gross_profit, found.slippage, found.fees, found.funding, found.net_profit) == (0.0,) * 5
+
+
+def test_impact_of_each_fill_is_slippage() -> None:
+    rules = replace(RULES, volume=VolumeRules(impact=0.32))
+    bars = replace(bars_of_closes([100.0, 110]), volume=np.array([8.0, 4.0]))
+    run = ENGINES[EngineName.EVENT_DRIVEN].run(bars, signals(Action.BUY, Action.SELL), rules)
+    found = break_down_costs(run, rules)
+    # Two units at 2 % and 0.32 × (2 ÷ 8)², then 2 % and 0.32 × (2 ÷ 4)².
+    assert found.slippage == pytest.approx(2 * 100 * 0.04 + 2 * 110 * 0.1)
+    assert found.gross_profit == pytest.approx(2 * 10)

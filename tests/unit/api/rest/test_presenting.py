@@ -112,7 +112,7 @@ def test_model_settings_are_shown() -> None:
 
 
 def test_trades_and_fills_speak_in_words() -> None:
-    fills = np.array([(3, START_MS, -1, 2.0, 10.0, 0.02, 3, 7, 0.0)], dtype=FILL_DTYPE)
+    fills = np.array([(3, START_MS, -1, 2.0, 10.0, 0.02, 3, 7, 0.0, 0.0)], dtype=FILL_DTYPE)
     assert written(present_fills(fills)) == [
         {"bar": 3, "time": "2020-09-13T12:26:40Z", "side": "sell", "quantity": 2.0, "price": 10.0, "fee": 0.02,
          "reason": "trailing_stop", "trade": 7}

@@ -63,6 +63,7 @@ TRADING: Final[Mapping[str, list[object]]] = {
     "funding": ["NONE", "CONSTANT", "HISTORY"], "funding_rate": [0, -0.001], "funding_history": ["mine"],
     "max_bars": [3], "intrabar": ["PESSIMISTIC", "NEAREST"], "stop_loss_atr": [2], "trailing_stop_atr": [1.5],
     "trailing_start": [0.1], "risk_percent": [0.01], "step_size": [0.1], "volatility_target": [0.5],
+    "volume_impact": [0, 0.5], "max_volume_share": [0.1],
     "exit": ["MARKET", "LIMIT"], "exit_offset": [0, 0.1], "exit_on_signal": [True, False],
 }  # fmt: skip
 CROSSOVER: Final = {"fast": [5], "slow": [60]}
@@ -151,7 +152,9 @@ BASE: Final = {"user_id": "ada", "symbol": "BTCUSDT"}
         (BASE | {"engine": "EVENT_DRIVEN", "entry_offset": 0.1, "entry": "STOP"}, True),
         (BASE | {"engine": "EVENT_DRIVEN", "funding": "CONSTANT"}, False),
         (BASE | {"engine": "EVENT_DRIVEN", "funding_rate": 0.001}, False),
-        (BASE | {"engine": "EVENT_DRIVEN", "funding": "HISTORY"}, False),
+        (BASE | {"engine": "EVENT_DRIVEN", "funding": "HISTORY"}, True),
+        (BASE | {"engine": "EVENT_DRIVEN", "funding": "CONSTANT"}, False),
+        (BASE | {"engine": "EVENT_DRIVEN", "funding_history": "mine"}, False),
         (BASE | {"engine": "EVENT_DRIVEN", "funding": "HISTORY", "funding_history": "mine"}, True),
         (BASE | {"engine": "EVENT_DRIVEN", "funding": "HISTORY", "funding_history": "mine", "funding_rate": 0}, False),
         (BASE | {"engine": "EVENT_DRIVEN", "funding": "CONSTANT", "funding_rate": 0.001}, True),

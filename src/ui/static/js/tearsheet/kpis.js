@@ -52,11 +52,12 @@ export function figuresOf(run) {
 }
 
 /** What borrowing cost the run: nothing is shown where nothing was borrowed. */
-function figuresOfMargin({ settings, liquidations }) {
+function figuresOfMargin({ settings, liquidations, metrics }) {
   if (!(settings.leverage > 1)) return [];
   const leverage = `${plainRatio(settings.leverage)} ×`;
   return [
     { name: "liquidations", label: "Liquidations", format: formatCount, value: liquidations, range: leverage, rangeLabel: "Leverage" },
+    { name: "liquidation_distance", label: "Nearest to liquidation", format: plainPercent, value: metrics.liquidation_distance },
   ];
 }
 
