@@ -118,6 +118,18 @@ class Settings(BaseSettings):
         le=1_048_576,
         description="MiB of stored results of one user (3 million bars take 30 to 40); a new one replaces the oldest.",
     )
+    max_ledger_mb_per_user: int = Field(
+        1024,
+        ge=1,
+        le=1_048_576,
+        description="MiB of one user's ledgers of trials (512 bytes a trial); over it, old ones are reduced to sums.",
+    )
+    max_ledger_mb: int = Field(
+        4096,
+        ge=1,
+        le=1_048_576,
+        description="MiB of all ledgers of trials; over it, old ones are reduced to sums.",
+    )
     results_keep_days: int = Field(
         0, ge=0, le=36_500, description="Days after which stored results are deleted; 0 never deletes them."
     )
@@ -343,6 +355,14 @@ class Settings(BaseSettings):
     @property
     def max_result_bytes_per_user(self) -> int:
         return self.max_result_mb_per_user * 1024 * 1024
+
+    @property
+    def max_ledger_bytes_per_user(self) -> int:
+        return self.max_ledger_mb_per_user * 1024 * 1024
+
+    @property
+    def max_ledger_bytes(self) -> int:
+        return self.max_ledger_mb * 1024 * 1024
 
     @property
     def max_job_bytes_per_user(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from src.domain.chain_links import ChainLink
-from src.domain.trial_states import EMPTY_LEDGER, LedgerUpdate, TrialLedgerState
+from src.domain.trial_states import EMPTY_LEDGER, FoldedLedgers, LedgerUpdate, TrialLedgerState
 from src.domain.trials import LedgerEntry, TrialBatch
 
 
@@ -47,6 +47,9 @@ class MemoryLedger:
 
     async def keeps_all_links(self) -> bool:
         return True
+
+    async def count_folded(self, *, user_id: str | None) -> FoldedLedgers:
+        return FoldedLedgers()
 
     async def next_ledger(self, after: tuple[str, str] | None, *, user_id: str | None) -> tuple[str, str] | None:
         names = [name for name in self.states if after is None or name > after]

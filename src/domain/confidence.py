@@ -108,3 +108,15 @@ class Deflation:
         PROBABILITY,
     )
     ledger_scope: str = reported("Which trials were counted.")
+    reduced_trials: int = reported(
+        "Trials of which the service keeps only sums, to bound its store: an equal run counts again, and the effective "
+        "trials are then at most so many.",
+        COUNT,
+        default=0,
+    )
+    missing_trials: int = reported(
+        "Trials that may be missing at most: the service has removed the sums of so many on markets of this kind, and "
+        "this market may be one of them.",
+        COUNT,
+        default=0,
+    )

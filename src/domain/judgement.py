@@ -75,7 +75,8 @@ class LedgerSnapshot:
     """The trials that a result was deflated with, before and after it was counted; enough to judge it again alike.
 
     `head_before` and `head_after` are the heads of the ledger's chain. `runs` counts all runs of the ledger, those that
-    did not move too; None for results of earlier versions, which counted those that moved.
+    did not move too; None for results of earlier versions, which counted those that moved. `reduced_runs` and
+    `missing_runs` are those of `TrialLedgerState`.
     """
 
     total: TrialStatistics
@@ -85,3 +86,5 @@ class LedgerSnapshot:
     head_before: str
     head_after: str
     runs: int | None = None
+    reduced_runs: int = 0
+    missing_runs: int = 0

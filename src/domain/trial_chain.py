@@ -24,12 +24,12 @@ class ChainCheck:
     def __init__(self, state: TrialLedgerState) -> None:
         self.fault: str | None = None
         self._state = state
-        self._number, self._sums = state.unlinked_runs, state.sums_digest()
+        self._number, self._sums = state.linkless_runs, state.sums_digest()
         self._head = state.head if state.is_unnumbered else state.first_head
         self._wrong: ChainLink | None = None
         self._batch: _OpenBatch | None = None
-        if state.unlinked_runs > state.runs:
-            self.fault = f"the ledger has {state.runs} runs, of which {state.unlinked_runs} are without links"
+        if state.linkless_runs > state.runs:
+            self.fault = f"the ledger has {state.runs} runs, of which {state.linkless_runs} are without links"
 
     def add(self, link: ChainLink) -> None:
         """Compare the next link; a damaged one has fields of other types."""
@@ -88,10 +88,10 @@ class ChainCheck:
         return None if number == expected else f"link {expected} is missing: link {number} stands in its place"
 
     def _explain_early(self, number: int) -> str:
-        if number > self._state.unlinked_runs:
+        if number > self._state.linkless_runs:
             return f"two links have the number {number}"
         return (
-            f"link {number} stands before the first one, {self._state.unlinked_runs + 1}: an older version of the "
+            f"link {number} stands before the first one, {self._state.linkless_runs + 1}: an older version of the "
             "service has counted a trial since, or the link was added"
         )
 
@@ -118,7 +118,7 @@ class ChainCheck:
             is_end = _last_run(link) == self._state.runs
             if is_end and replace(link, sums=self._state.sums_digest()).head_after(self._head) == link.head:
                 changed = "its sums were changed"
-            elif link.number == self._state.unlinked_runs + 1:
+            elif link.number == self._state.linkless_runs + 1:
                 changed = f"its {content} or sums, or the ledger's first head, were changed"
             else:
                 changed = f"its {content} or sums were changed"

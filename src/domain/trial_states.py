@@ -9,6 +9,11 @@ from typing import Final
 from src.domain.chain_links import ChainLink, digest_keys
 from src.domain.trials import NO_TRIALS, LedgerEntry, TrialBatch, TrialSums
 
+LEDGER_BYTES: Final = 1024
+"""What a ledger takes in a store beside its directions and its runs: its names, sums, heads and indexes."""
+RUN_BYTES: Final = 512
+"""What a run takes at most for its key and its link: 510 bytes alone and 272 in a batch, measured in SQLite."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialLedgerState:
@@ -16,6 +21,10 @@ class TrialLedgerState:
 
     `runs` is the number of runs counted, and `head` the head of the last one's link; empty before the first. The first
     `unlinked_runs` were counted before links were kept; links go on from `first_head`.
+
+    Of the first `reduced_runs` only sums are kept, to bound the store: no keys, no links, no directions.
+    `missing_runs` is the most that the ledger may lack, because its sums were folded into `FoldedLedgers`; 0 if it
+    lacks nothing.
     """
 
     total: TrialSums
@@ -24,6 +33,38 @@ class TrialLedgerState:
     runs: int = 0
     unlinked_runs: int = 0
     first_head: str = ""
+    reduced_runs: int = 0
+    missing_runs: int = 0
+
+    @property
+    def linkless_runs(self) -> int:
+        """Return how many of the first runs have no links."""
+        return self.unlinked_runs + self.reduced_runs
+
+    @property
+    def is_reduced(self) -> bool:
+        """Return whether only sums are kept of all runs."""
+        return self.reduced_runs == self.runs and not self.total.slots.size and not self.active.slots.size
+
+    @property
+    def size_bytes(self) -> int:
+        """Return about how many bytes of a store the ledger takes, rather more than it does."""
+        directions = 16 * (self.total.slots.size + self.active.slots.size)
+        return LEDGER_BYTES + directions + RUN_BYTES * (self.runs - self.reduced_runs)
+
+    def reduce(self) -> TrialLedgerState:
+        """Return the state without directions, for a store that drops the keys and links of all runs too.
+
+        Its statistics are the same. A run that is equal to one of these counts again.
+        """
+        return replace(
+            self,
+            total=self.total.drop_directions(),
+            active=self.active.drop_directions(),
+            unlinked_runs=0,
+            reduced_runs=self.runs,
+            first_head=self.head,
+        )
 
     @property
     def is_unnumbered(self) -> bool:
@@ -81,6 +122,17 @@ class TrialLedgerState:
 
 
 EMPTY_LEDGER: Final = TrialLedgerState(total=NO_TRIALS, active=NO_TRIALS, head="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldedLedgers:
+    """How many markets' ledgers were removed to bound the store, and how many runs they had counted."""
+
+    markets: int = 0
+    runs: int = 0
+
+    def __add__(self, other: FoldedLedgers) -> FoldedLedgers:
+        return FoldedLedgers(markets=self.markets + other.markets, runs=self.runs + other.runs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

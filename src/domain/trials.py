@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import isqrt
 from typing import Final
 
 import numpy as np
@@ -73,7 +74,9 @@ class TrialStatistics:
 class TrialSums:
     """The sums of `trials` trials, which may be added in any order.
 
-    `sum_t` and `sum_t_squared` are whole numbers of any size, in units of 2⁻⁴⁰ and 2⁻⁸⁰: store them as text.
+    `sum_t` and `sum_t_squared` are whole numbers of any size, in units of 2⁻⁴⁰ and 2⁻⁸⁰: store them as text. So are
+    `dropped_squares`, the least that ‖Σu‖² of the trials without directions can be, and `dropped_norm`, the most that
+    ‖Σu‖ of them can be; see `drop_directions`.
     """
 
     trials: int
@@ -81,6 +84,8 @@ class TrialSums:
     directions: NDArray[np.int64]
     sum_t: int
     sum_t_squared: int
+    dropped_squares: int = 0
+    dropped_norm: int = 0
 
     def add(self, trial: Trial) -> TrialSums:
         """Return the sums with one more trial; see `merge`."""
@@ -116,13 +121,41 @@ class TrialSums:
         return self._count(other, slots, sums)
 
     def _count(self, other: TrialSums, slots: NDArray[np.int64], directions: NDArray[np.int64]) -> TrialSums:
-        return TrialSums(
+        return replace(
+            self,
             trials=self.trials + other.trials,
             slots=slots,
             directions=directions,
             sum_t=self.sum_t + other.sum_t,
             sum_t_squared=self.sum_t_squared + other.sum_t_squared,
         )
+
+    def drop_directions(self) -> TrialSums:
+        """Return the same sums in a few bytes, without the directions that later trials would be compared with.
+
+        No statistic changes. Trials that are added later count as far from the dropped ones as they can be: the trials
+        then count as more than they are, not as fewer.
+        """
+        if not self.directions.size:
+            return self
+        return replace(
+            self,
+            slots=NO_SLOTS,
+            directions=NO_SLOTS,
+            dropped_squares=self._squares(),
+            dropped_norm=self.dropped_norm + isqrt(_sum_squares(self.directions)) + 1,
+        )
+
+    def _squares(self) -> int:
+        """Return ‖Σu‖², or the least that it can be if directions were dropped, in units of 2⁻⁸⁰."""
+        kept = _sum_squares(self.directions)
+        if not self.dropped_norm:
+            return kept
+        if not kept:
+            return self.dropped_squares
+        # ‖a + b‖ ≥ |‖a‖ − ‖b‖|, in whole numbers that err to the small side.
+        norm, dropped = isqrt(kept), isqrt(self.dropped_squares)
+        return max(dropped - norm - 1, norm - self.dropped_norm, 0) ** 2
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TrialSums) and self.to_bytes() == other.to_bytes()
@@ -137,7 +170,7 @@ class TrialSums:
             return None
         # Multiplied as whole numbers, because ‖Σu‖² and N are about the same where trials are independent.
         unit = int(UNIT) ** 2
-        mean = (_sum_squares(self.directions) - self.trials * unit) / (self.trials * (self.trials - 1) * unit)
+        mean = (self._squares() - self.trials * unit) / (self.trials * (self.trials - 1) * unit)
         return min(max(mean, 0.0), 1.0)
 
     @property
@@ -157,7 +190,10 @@ class TrialSums:
 
     def to_bytes(self) -> bytes:
         """Return the same bytes for the same sums, on every machine."""
-        head = f"{self.trials} {self.sum_t} {self.sum_t_squared} {self.slots.size}\n".encode()
+        numbers = [self.trials, self.sum_t, self.sum_t_squared, self.slots.size]
+        if self.dropped_norm:  # sums that have all directions keep the bytes that earlier versions gave them
+            numbers += [self.dropped_squares, self.dropped_norm]
+        head = f"{' '.join(map(str, numbers))}\n".encode()
         return head + self.slots.astype("<i8").tobytes() + self.directions.astype("<i8").tobytes()
 
     @staticmethod
@@ -168,20 +204,25 @@ class TrialSums:
         """
         head, found, body = data.partition(b"\n")
         parts = head.split(b" ")
-        if not found or len(parts) != 4:
+        if not found or len(parts) not in (4, 6):
             raise ValueError("The bytes are not sums of trials.")
-        trials, sum_t, sum_t_squared, size = map(int, parts)
+        trials, sum_t, sum_t_squared, size, *dropped = map(int, parts)
         if len(body) != 16 * size:
             raise ValueError(f"The sums of trials have {len(body)} bytes of slots, not {16 * size}.")
         numbers = np.frombuffer(body, "<i8").astype(np.int64)
         return TrialSums(
-            trials=trials, slots=numbers[:size], directions=numbers[size:], sum_t=sum_t, sum_t_squared=sum_t_squared
+            trials=trials,
+            slots=numbers[:size],
+            directions=numbers[size:],
+            sum_t=sum_t,
+            sum_t_squared=sum_t_squared,
+            dropped_squares=dropped[0] if dropped else 0,
+            dropped_norm=dropped[1] if dropped else 0,
         )
 
 
-NO_TRIALS: Final = TrialSums(
-    trials=0, slots=np.empty(0, np.int64), directions=np.empty(0, np.int64), sum_t=0, sum_t_squared=0
-)
+NO_SLOTS: Final = freeze(np.empty(0, np.int64), np.int64)
+NO_TRIALS: Final = TrialSums(trials=0, slots=NO_SLOTS, directions=NO_SLOTS, sum_t=0, sum_t_squared=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,6 +71,11 @@ class ReasonCode(_Described):
     TRAINED_LATER = "TRAINED_LATER", "The model's training window begins after all bars of the backtest."
     READS_EARLIER_ROWS = "READS_EARLIER_ROWS", "A prediction depends on the rows before it, and on no later one."
     ONLY_TRIAL_SEEN = "ONLY_TRIAL_SEEN", "The user has no other trial on this market."
+    TRIALS_REDUCED = (
+        "TRIALS_REDUCED",
+        "Of some trials on this market only sums are kept: the effective trials are at most so many.",
+    )
+    TRIALS_MAY_BE_MISSING = "TRIALS_MAY_BE_MISSING", "Trials on this market may have been removed to bound the store."
     TRADES_AUTOCORRELATED = "TRADES_AUTOCORRELATED", "Profits of neighboring trades are related."
     ENTRIES_REDUCED = "ENTRIES_REDUCED", "Entries were cut to what cash or volume allowed."
     ENTRIES_DROPPED = (

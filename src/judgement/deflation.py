@@ -44,12 +44,15 @@ def deflate(
     runs: int | None = None,
     active_trials: float = 1.0,
     timing_p_value: float | None = None,
+    reduced_trials: int = 0,
+    missing_trials: int = 0,
 ) -> Deflation:
     """Deflate the Sharpe ratio of returns per bar [n], which the ledger has counted already.
 
     `block_error` is the standard error of the ratio per bar (`Confidence.sharpe_error`). `runs` are all runs that were
     counted, None if only the number of those that moved is known: the others are shown, but luck gives them nothing.
-    `timing_p_value` is deflated with the effective trials of the active returns.
+    `timing_p_value` is deflated with the effective trials of the active returns. `reduced_trials` and `missing_trials`
+    are what the ledger lacks (`TrialLedgerState`).
     """
     n = returns.size
     effective = max(ledger.effective_trials, 1.0)
@@ -77,6 +80,8 @@ def deflate(
         active_trials_effective=max(active_trials, 1.0),
         timing_deflated=None if timing_p_value is None else deflate_p_value(timing_p_value, active_trials),
         ledger_scope=LEDGER_SCOPE,
+        reduced_trials=reduced_trials,
+        missing_trials=missing_trials,
     )
 
 

@@ -154,12 +154,36 @@ def _notes_on_trials(evidence: Evidence) -> Iterator[Reason]:
             "did not exist at the time of these bars, and may know what came after them. Test it on bars after its "
             "training window.",
         )
+    yield from _notes_on_ledger(evidence)
     trials = evidence.deflation.trials
-    if trials <= 1:
+    if trials <= 1 and not evidence.deflation.missing_trials:
         yield make_note(
             ReasonCode.ONLY_TRIAL_SEEN,
             "The service has seen no other trial of yours on this market. If you tried others elsewhere and chose this "
             "one, its figures look better than they are.",
+        )
+
+
+def _notes_on_ledger(evidence: Evidence) -> Iterator[Reason]:
+    """Yield what the store's limits took from the ledger."""
+    reduced, missing = evidence.deflation.reduced_trials, evidence.deflation.missing_trials
+    if reduced:
+        yield make_note(
+            ReasonCode.TRIALS_REDUCED,
+            f"The service keeps only sums of {count_noun(reduced, 'trial')} on this market. One that is run again "
+            "counts again, and the effective trials are an upper bound: the hurdle may be too high, not too low.",
+            value=float(reduced),
+            threshold=0.0,
+            unit="trials",
+        )
+    if missing:
+        yield make_note(
+            ReasonCode.TRIALS_MAY_BE_MISSING,
+            f"The service has removed {count_noun(missing, 'trial')} on markets of this kind to bound its store. If "
+            "this market was one of them, its figures look better than they are.",
+            value=float(missing),
+            threshold=0.0,
+            unit="trials",
         )
 
 

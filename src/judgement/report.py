@@ -175,6 +175,8 @@ def judge(
         runs=ledger.runs,
         active_trials=ledger.active.effective_trials,
         timing_p_value=None if test is None else test.p_value,
+        reduced_trials=ledger.reduced_runs,
+        missing_trials=ledger.missing_runs,
     )
     leaks = Leaks(rows=rows, overlap=found.overlap, training=training) if run.has_model else None
     benchmarks = _count_trials(found.benchmarks, deflation, len(run.bars))

@@ -8,7 +8,7 @@ from typing import Protocol
 from src.domain.chain_links import ChainLink
 from src.domain.model_files import ModelDescription, ModelFile
 from src.domain.runs import BacktestResult, ResultPage, ResultSummary, StoreUsage
-from src.domain.trial_states import LedgerUpdate, TrialLedgerState
+from src.domain.trial_states import FoldedLedgers, LedgerUpdate, TrialLedgerState
 from src.domain.trials import LedgerEntry, TrialBatch
 
 
@@ -124,7 +124,11 @@ class ResultStore(Protocol):
 
 
 class TrialLedger(Protocol):
-    """Counts the runs of each user on each symbol; deleting a result removes nothing from it."""
+    """Counts the runs of each user on each symbol; deleting a result removes nothing from it.
+
+    A store that is bounded reduces the ledgers without a new run for the longest time to their sums, and then removes
+    them: `TrialLedgerState.reduced_runs` and `missing_runs` tell of it.
+    """
 
     async def record(self, entry: LedgerEntry, *, user_id: str, symbol: str) -> LedgerUpdate:
         """Count a run once, even with concurrent writers; once this returns, it survives a crash.
@@ -160,6 +164,10 @@ class TrialLedger(Protocol):
 
     async def keeps_all_links(self) -> bool:
         """Return whether the store has kept a link of every trial from its first one on; False if it cannot tell."""
+        ...
+
+    async def count_folded(self, *, user_id: str | None) -> FoldedLedgers:
+        """Return what was removed at a user's own limit; with None, what was removed at any limit, that of all too."""
         ...
 
     async def next_ledger(self, after: tuple[str, str] | None, *, user_id: str | None) -> tuple[str, str] | None:

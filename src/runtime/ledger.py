@@ -33,6 +33,7 @@ class Totals:
     ledgers: int = 0
     trials: int = 0
     faults: int = 0
+    reduced: int = 0
     heads: int = 0
 
 
@@ -56,11 +57,16 @@ class LedgerCommand:
         totals = self.totals
         counts = (_count(totals.ledgers, "ledger"), _count(totals.trials, "trial"))
         print(f"{', '.join(counts)}, {totals.faults:,} with a fault")
+        folded = await self._ledger.count_folded(user_id=self._user_id)
+        if folded.markets:
+            whose = "of this user" if self._user_id is not None else "of all users"
+            print(f"removed at the limits {whose}: {_count(folded.markets, 'market')}, {_count(folded.runs, 'trial')}")
         is_missing = self._user_id is not None and not totals.ledgers
         if is_missing:
             print(f"{quote(self._user_id or '')} has no ledger: no trial of this user was counted, or all were removed")
         if self._head is not None and not totals.heads:
             rest = "; a ledger with a fault may lack links" if totals.faults else ""
+            rest += "; a reduced ledger lacks those of its reduced trials" if totals.reduced else ""
             print(f"head {self._head}: in none of these ledgers{rest}")
         return int(totals.faults > 0 or is_missing or (self._head is not None and not totals.heads))
 
@@ -86,7 +92,9 @@ class LedgerCommand:
     def _print(self, title: str, found: LedgerFinding) -> None:
         self.totals.trials += found.runs
         self.totals.faults += found.fault is not None
+        self.totals.reduced += found.reduced_runs
         before = f", {_count(found.unlinked_runs, 'trial')} before links were kept" if found.unlinked_runs else ""
+        before += f", {_count(found.reduced_runs, 'trial')} reduced to sums" if found.reduced_runs else ""
         print(
             f"{title}: {_count(found.runs, 'trial')}{before}: {f'FAULT: {found.fault}' if found.fault else 'no fault'}"
         )

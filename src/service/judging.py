@@ -180,6 +180,8 @@ def take_snapshot(update: LedgerUpdate) -> LedgerSnapshot:
         head_before=before.head,
         head_after=after.head,
         runs=count_runs(after),
+        reduced_runs=after.reduced_runs,
+        missing_runs=after.missing_runs,
     )
 
 

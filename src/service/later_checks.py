@@ -117,6 +117,8 @@ class LaterChecks:
                 runs=count_runs(state),
                 active_trials=state.active.statistics.effective_trials,
                 timing_p_value=None if test is None else test.p_value,
+                reduced_trials=state.reduced_runs,
+                missing_trials=state.missing_runs,
             )
         )
 

@@ -20,12 +20,14 @@ MAX_WALKS: Final = 3
 class LedgerFinding:
     """What a walk found: `runs` counted, the first `unlinked_runs` of them before links were kept.
 
-    `fault` is the first fault, None if there is none. `head_after` is the number of runs after which the ledger had the
-    head that was looked for; None if it never had.
+    Of the first `reduced_runs` only sums are kept, so that they have no links and heads either. `fault` is the first
+    fault, None if there is none. `head_after` is the number of runs after which the ledger had the head that was looked
+    for; None if it never had.
     """
 
     runs: int
     unlinked_runs: int
+    reduced_runs: int
     fault: str | None
     head_after: int | None
 
@@ -71,8 +73,8 @@ class _Walk:
         """Walk once; return what was found, and the state that was read first."""
         state = await self.read_state()
         check = ChainCheck(state)
-        is_first = bool(state.unlinked_runs) and state.first_head == self._wanted
-        head_after = state.unlinked_runs if is_first else None
+        is_first = bool(state.linkless_runs) and state.first_head == self._wanted
+        head_after = state.linkless_runs if is_first else None
         last: ChainLink | None = None
         done = 0
         while page := await self._read_after(last, is_checking=check.fault is None):
@@ -97,7 +99,10 @@ class _Walk:
         runs, before = (unlinked, unlinked) if state.is_unnumbered else (state.runs, state.unlinked_runs)
         if head_after is None and state.head and state.head == self._wanted:
             head_after = runs
-        return LedgerFinding(runs=runs, unlinked_runs=before, fault=fault, head_after=head_after), state
+        finding = LedgerFinding(
+            runs=runs, unlinked_runs=before, reduced_runs=state.reduced_runs, fault=fault, head_after=head_after
+        )
+        return finding, state
 
     async def _read_after(self, last: ChainLink | None, *, is_checking: bool) -> list[ChainLink]:
         """Return the next links; while no fault is found, those with the last number again, to find duplicates."""

@@ -136,5 +136,25 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE jobs ADD COLUMN stage TEXT",
         "ALTER TABLE jobs ADD COLUMN fruitful_attempt INTEGER NOT NULL DEFAULT 0",
     ),
+    (
+        # What each ledger takes, and in which order they shrink: by rank, then by their last new trial.
+        "ALTER TABLE trial_ledgers ADD COLUMN reduced_runs INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE trial_ledgers ADD COLUMN missing_runs INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE trial_ledgers ADD COLUMN rank INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE trial_ledgers ADD COLUMN used INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE trial_ledgers ADD COLUMN size_bytes INTEGER NOT NULL DEFAULT 0",
+        "UPDATE trial_ledgers SET size_bytes = 1024 + length(total) + length(active) + 512 * runs",
+        # With the size, so that totals are read from the indexes alone.
+        "CREATE INDEX ledgers_to_shrink ON trial_ledgers (rank, used, size_bytes)",
+        "CREATE INDEX ledgers_of_user_to_shrink ON trial_ledgers (user_id, rank, used, size_bytes)",
+        "CREATE INDEX ledgers_by_use ON trial_ledgers (used)",
+        """CREATE TABLE ledger_folds (
+               keeper TEXT NOT NULL,
+               is_simulated INTEGER NOT NULL,
+               markets INTEGER NOT NULL,
+               runs INTEGER NOT NULL,
+               PRIMARY KEY (keeper, is_simulated)
+           ) WITHOUT ROWID""",
+    ),
 )
 """Statements that lead from each `PRAGMA user_version` to the next; once released, they are never changed."""

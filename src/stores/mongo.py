@@ -229,7 +229,7 @@ class MongoStore:
     async def _prepare(self) -> None:
         """Migrate, create the indexes and remove orphans, once; if that fails, the next call tries again."""
         async with self._database.session():
-            await migrate(self._in)
+            await migrate(self._in, self._database)
             await create_indexes(self._in, self._database)
             await self.remove_orphans()
             await report_ownerless(self._in)

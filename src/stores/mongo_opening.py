@@ -11,12 +11,20 @@ from src.domain.error_text import quote_all
 from src.domain.errors import StoreUnavailable
 from src.stores.mongo_connection import MongoDatabase
 from src.stores.mongo_heads import HAS_NO_OWNER
-from src.stores.mongo_ledger import TRIALS, TRIALS_IN_ORDER
+from src.stores.mongo_ledger_documents import (
+    LEDGERS,
+    LEDGERS_BY_USE,
+    LEDGERS_TO_SHRINK,
+    LEDGERS_WITH_REDUCED,
+    TRIALS,
+    TRIALS_IN_ORDER,
+    measure_older,
+)
 from src.stores.mongo_saves import Collections
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 """The version of the database; a document has a version of its own. Builds of version 2 drop the links of trials, those
-of version 3 the keys of a batch that was counted last."""
+of version 3 the keys of a batch that was counted last, those of version 4 the sizes of ledgers."""
 
 NEWEST_FIRST: Final = (("created_ms", DESCENDING), ("_id", DESCENDING))
 """The order of lists of results."""
@@ -27,8 +35,8 @@ _MAX_NAMED: Final = 5
 logger = logging.getLogger(__name__)
 
 
-async def migrate(collections: Collections) -> None:
-    """Migrate the database to this build's version: version 1 had no sizes, 2 no links, 3 no batches.
+async def migrate(collections: Collections, database: MongoDatabase) -> None:
+    """Migrate the database to this build's version: 1 had no sizes, 2 no links, 3 no batches, 4 no sizes of ledgers.
 
     Raises StoreUnavailable if a newer build has written it.
     """
@@ -42,6 +50,7 @@ async def migrate(collections: Collections) -> None:
         )
     if marker["version"] < SCHEMA_VERSION:
         await collections.results.update_many({"size_bytes": {"$exists": False}}, [{"$set": {"size_bytes": _SIZE}}])
+        await measure_older(database)
         version = {"$set": {"version": SCHEMA_VERSION}}
         await collections.schema.update_one({"_id": "results"}, version, upsert=True)
 
@@ -57,6 +66,10 @@ async def create_indexes(collections: Collections, database: MongoDatabase) -> N
     await collections.chunks.create_index([("save", ASCENDING), ("number", ASCENDING)], unique=True)
     await collections.intents.create_index([("started_ms", ASCENDING)])
     await database.collection(TRIALS).create_index(TRIALS_IN_ORDER)
+    ledgers = database.collection(LEDGERS)
+    for index in (LEDGERS_TO_SHRINK, [("user", ASCENDING), *LEDGERS_TO_SHRINK], LEDGERS_BY_USE):
+        await ledgers.create_index(index)
+    await ledgers.create_index(LEDGERS_WITH_REDUCED, sparse=True)
 
 
 async def report_ownerless(collections: Collections) -> None:

@@ -9,6 +9,7 @@ from src.domain.runs import ResultQuota
 from src.ports.jobs import JobStore
 from src.ports.stores import ResultStore, TrialLedger
 from src.settings import Settings
+from src.stores.ledger_limits import BoundedTrialLedger, LedgerQuota
 from src.stores.sqlite import SqliteStore
 from src.stores.sqlite_database import SqliteDatabase
 from src.stores.sqlite_jobs import SqliteJobs
@@ -24,6 +25,7 @@ RESERVE_BYTES: Final = 8 * 1024 * 1024
 def build_stores(settings: Settings) -> tuple[ResultStore, TrialLedger, JobStore]:
     """Return the stores of results, trials and jobs; all share a connection, which the result store closes."""
     quota = ResultQuota(max_results=settings.max_results_per_user, max_bytes=settings.max_result_bytes_per_user)
+    of_ledgers = LedgerQuota(max_bytes_per_user=settings.max_ledger_bytes_per_user, max_bytes=settings.max_ledger_bytes)
     if settings.mongodb_uri is not None:
         from src.stores.mongo import MongoStore  # noqa: PLC0415  (takes 1/8 s; only its users need it)
         from src.stores.mongo_connection import MongoDatabase  # noqa: PLC0415
@@ -31,9 +33,11 @@ def build_stores(settings: Settings) -> tuple[ResultStore, TrialLedger, JobStore
         from src.stores.mongo_ledger import MongoTrialLedger  # noqa: PLC0415
 
         mongo = MongoDatabase(settings.mongodb_uri.get_secret_value(), settings.mongodb_database)
-        return MongoStore(mongo, quota=quota), MongoTrialLedger(mongo), MongoJobs(mongo)
+        ledger = BoundedTrialLedger(MongoTrialLedger(mongo), of_ledgers)
+        return MongoStore(mongo, quota=quota), ledger, MongoJobs(mongo)
     sqlite = SqliteDatabase(settings.storage_dir / RESULTS_FILE, reserve_bytes=RESERVE_BYTES)
-    return SqliteStore(sqlite, quota=quota), SqliteTrialLedger(sqlite), SqliteJobs(sqlite)
+    bounded = BoundedTrialLedger(SqliteTrialLedger(sqlite), of_ledgers)
+    return SqliteStore(sqlite, quota=quota), bounded, SqliteJobs(sqlite)
 
 
 def build_ledger_reader(settings: Settings) -> tuple[TrialLedger, Callable[[], Awaitable[None]]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from src.domain.trial_chain import find_fault
 from src.domain.trial_states import EMPTY_LEDGER
+from src.service.ledger_check import check_ledger
 from src.stores.sqlite import SqliteStore
 from src.stores.sqlite_database import SqliteDatabase
 from src.stores.sqlite_ledger import SqliteTrialLedger
@@ -219,6 +220,61 @@ async def main(path, first):
 
 asyncio.run(main(*sys.argv[1:]))
 """
+
+
+COUNT_OVER_A_LIMIT = """
+import asyncio, sys
+from pathlib import Path
+from src.stores.ledger_limits import BoundedTrialLedger, LedgerQuota
+from src.stores.sqlite_database import SqliteDatabase
+from src.stores.sqlite_ledger import SqliteTrialLedger
+from tests.contracts.test_trial_ledgers import entry
+
+async def main(path, first):
+    quota = LedgerQuota(max_bytes_per_user=30_000, max_bytes=60_000)
+    ledger = BoundedTrialLedger(SqliteTrialLedger(SqliteDatabase(Path(path))), quota)
+    for seed in range(int(first), int(first) + 100_000):
+        user, symbol = f"user{seed % 5}", f"BTCUSDT (simulated (seed {seed % 200}))"
+        await ledger.record(entry(seed), user_id=user, symbol=symbol)
+        print(seed, flush=True)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_shrinking_ledgers_survive_a_kill(tmp_path: Path) -> None:
+    path = tmp_path / "results.sqlite3"
+    first = 0
+    for turn in range(4):
+        child = start(COUNT_OVER_A_LIMIT, path, first)
+        assert child.stdout is not None
+        assert child.stderr is not None
+        for _ in range(150):
+            child.stdout.readline()
+        time.sleep(turn * 0.0019)
+        child.send_signal(signal.SIGKILL)
+        rest = child.stdout.read()
+        acknowledged = first + 150 + len(rest[: rest.rfind("\n") + 1].split())
+        assert child.wait() == -signal.SIGKILL, child.stderr.read()
+        child.stdout.close()
+        child.stderr.close()
+        database = SqliteDatabase(path)
+        ledger = SqliteTrialLedger(database)
+        folded = await ledger.count_folded(user_id=None)
+        runs, reduced, name = folded.runs, 0, await ledger.next_ledger(None, user_id=None)
+        while name:
+            found = await check_ledger(ledger, user_id=name[0], symbol=name[1])
+            assert found.fault is None
+            runs, reduced = runs + found.runs, reduced + found.reduced_runs
+            name = await ledger.next_ledger(name, user_id=None)
+        sizes = await ledger.measure(None)
+        await database.close()
+        # No acknowledged run is lost or counted twice, whether its ledger is full, reduced or folded.
+        assert runs in (acknowledged, acknowledged + 1)
+        assert folded.runs > 0
+        assert reduced > 0
+        assert sizes.full + sizes.reduced < 60_000 + 5_000  # and one run, if the process was stopped before it shrank
+        first = runs
 
 
 async def test_counted_batches_survive_a_kill_whole(tmp_path: Path) -> None:

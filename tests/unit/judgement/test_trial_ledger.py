@@ -145,6 +145,42 @@ def test_sums_survive_their_bytes() -> None:
     assert TrialSums.from_bytes(NO_TRIALS.to_bytes()) == NO_TRIALS
 
 
+def test_dropped_directions_change_no_statistic() -> None:
+    whole = sums(*map(trial, correlated(30, 0.4)))
+    reduced = whole.drop_directions()
+    assert reduced.statistics == whole.statistics
+    assert reduced.slots.size == reduced.directions.size == 0
+    assert len(reduced.to_bytes()) < 200
+    assert reduced.drop_directions() == reduced
+    assert NO_TRIALS.drop_directions() == NO_TRIALS
+    assert TrialSums.from_bytes(reduced.to_bytes()) == reduced
+    assert TrialSums.from_bytes(reduced.add(trial(walk(seed=3))).to_bytes()).statistics.trials == 31
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.3, 0.95])
+@pytest.mark.parametrize("drop_after", [{5}, {20}, {1, 2, 3, 30}, set(range(40))])
+def test_effective_trials_are_a_bound_after_a_drop(correlation: float, drop_after: set[int]) -> None:
+    """The whole sums are the oracle; every third trial is the opposite of another, which shortens ‖Σu‖."""
+    returns = correlated(40, correlation)
+    whole = bound = NO_TRIALS
+    for number, one in enumerate(returns):
+        mirrored = trial(-one if number % 3 == 2 else one)
+        whole, bound = whole.add(mirrored), bound.add(mirrored)
+        bound = bound.drop_directions() if number in drop_after else bound
+        true, most = whole.statistics, bound.statistics
+        assert true.effective_trials <= most.effective_trials <= number + 1
+        assert (most.trials, most.t_variance) == (true.trials, true.t_variance)
+
+
+def test_few_dropped_trials_hardly_raise_the_bound() -> None:
+    early, late = correlated(3, 0.9, seed=1), correlated(200, 0.9, seed=2)
+    bound = sums(*map(trial, early)).drop_directions()
+    for one in late:
+        bound = bound.add(trial(one))
+    # ‖Σu‖ is 190 for the 200, and at least 187 with the three: (187² − 203) ÷ (203 · 202) = 0.85.
+    assert bound.average_correlation == pytest.approx(0.85, abs=0.01)
+
+
 @pytest.mark.parametrize("data", [b"", b"1 2 3\n", b"0 0 0 1\n", b"a b c d\n", b"0 0 0 0", b"0 0 0 0\nx"])
 def test_other_bytes_are_no_sums(data: bytes) -> None:
     with pytest.raises(ValueError):

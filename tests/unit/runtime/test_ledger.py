@@ -68,7 +68,8 @@ def test_unreadable_ledger_is_a_fault_of_that_one(tmp_path: Path, run: Run) -> N
     editor = sqlite3.connect(tmp_path / RESULTS_FILE)
     with editor:
         editor.execute(
-            "INSERT INTO trial_ledgers SELECT 'z', symbol, total, active, head, 2, 2, head FROM trial_ledgers"
+            "INSERT INTO trial_ledgers (user_id, symbol, total, active, head, runs, unlinked_runs, first_head) "
+            "SELECT 'z', symbol, total, active, head, 2, 2, head FROM trial_ledgers"
         )
         editor.execute("UPDATE trial_ledgers SET total = x'00' WHERE user_id <> 'z'")
     editor.close()
@@ -97,6 +98,36 @@ def test_damaged_batch_is_named_with_its_runs(tmp_path: Path, run: Run) -> None:
         "trials or sums were changed",
         "1 ledger, 5 trials, 1 with a fault",
     ]
+
+
+def test_reduced_and_removed_trials_are_shown(tmp_path: Path, run: Run) -> None:
+    async def shrink() -> str:
+        database = SqliteDatabase(tmp_path / RESULTS_FILE)
+        ledger = SqliteTrialLedger(database)
+        await ledger.record_batch(make_batch([1, 2, 3]), user_id="ann", symbol="BTCUSDT")
+        await ledger.reduce_oldest("ann")
+        head = (await ledger.state(user_id="ann", symbol="BTCUSDT")).head
+        for user, symbol in (("ann", "ETHUSDT"), ("bob", "BTCUSDT")):
+            await ledger.record_batch(make_batch([1, 2]), user_id=user, symbol=symbol)
+            await ledger.reduce_oldest(user)
+        await ledger.fold_oldest("bob")
+        await database.close()
+        return head
+
+    head = asyncio.run(shrink())
+    found = run("--head", head)
+    assert found.code == 0
+    assert found.out.splitlines() == [
+        "'ann' on 'BTCUSDT': 3 trials, 3 trials reduced to sums: no fault",
+        f"head {head}: in the ledger of 'ann' on 'BTCUSDT', after 3 trials",
+        "'ann' on 'ETHUSDT': 2 trials, 2 trials reduced to sums: no fault",
+        "2 ledgers, 5 trials, 0 with a fault",
+        "removed at the limits of all users: 1 market, 2 trials",
+    ]
+    found = run("--head", "0" * 64, "--user", "ann")
+    assert found.code == 1
+    lack = "a reduced ledger lacks those of its reduced trials"
+    assert found.out.splitlines()[-1] == f"head {'0' * 64}: in none of these ledgers; {lack}"
 
 
 @pytest.mark.parametrize("user", ["nobody", "", "a"])

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from src.domain.trials import LedgerEntry, Trial
 from src.ports.stores import TrialLedger
 from src.service import ledger_check
 from src.service.ledger_check import check_ledger
+from src.stores.ledger_limits import LedgerSizes
 from src.stores.migrations import MIGRATIONS
 from src.stores.mongo import MongoStore
 from src.stores.mongo_connection import MongoDatabase
@@ -207,6 +209,10 @@ async def test_file_that_had_all_links_keeps_all(path: Path, version: int) -> No
     ledger = SqliteTrialLedger(database)
     assert await fault_of(ledger) is None
     assert await ledger.keeps_all_links()
+    full = (await ledger.measure(None)).full
+    state = await ledger.state(user_id="ann", symbol="BTCUSDT")
+    # The sums' own bytes have a line of numbers more than the estimate.
+    assert state.size_bytes <= full <= state.size_bytes + 200
     await count_batch(ledger)
     found = await check_ledger(ledger, user_id="ann", symbol="BTCUSDT")
     assert (found.fault, found.runs) == (None, 7)
@@ -490,6 +496,20 @@ async def test_documents_of_the_released_version_go_on(mongo: MongoDatabase) -> 
     assert "trials without a link: 1, not 2" in str(await fault_of(ledger))
 
 
+async def test_documents_without_sizes_are_measured(mongo_ledger: MongoTrialLedger, mongo: MongoDatabase) -> None:
+    ledgers = mongo.collection("trial_ledgers")
+    state = await mongo_ledger.state(user_id="ann", symbol="BTCUSDT")
+    await ledgers.update_many({}, {"$unset": dict.fromkeys(("user", "rank", "size_bytes", "used"), "")})
+    await ledgers.insert_one({"_id": "bob\nETHUSDT", "version": 1, "last": 5})
+    assert await mongo_ledger.reduce_oldest("ann") is None
+    await mongo.collection("result_schema").update_one({"_id": "results"}, {"$set": {"version": 4}}, upsert=True)
+    assert await MongoStore(mongo).is_reachable()
+    assert (await mongo_ledger.measure("ann")).full == state.size_bytes
+    assert await mongo_ledger.measure("bob") == LedgerSizes(full=0, reduced=0), "a damaged one is left as it is"
+    assert await mongo_ledger.reduce_oldest(None) is not None
+    assert (await mongo_ledger.state(user_id="ann", symbol="BTCUSDT")).is_reduced
+
+
 async def test_documents_go_on_after_an_older_version(mongo_ledger: MongoTrialLedger, mongo: MongoDatabase) -> None:
     # A process of the released version that was still running replaces the whole document.
     trials, ledgers = mongo.collection("trials"), mongo.collection("trial_ledgers")
@@ -509,9 +529,9 @@ def server() -> Any:
         yield running
 
 
-COMMANDS = {0: 5, 2: 6}
-"""Commands of a record after so many others: insert the trial; read the ledger and the trial; mark the last trial, if
-there is one; store the ledger; mark the trial."""
+COMMANDS = {0: 7, 2: 7}
+"""Commands of a record after so many others: insert the trial; read the ledger, what was folded if there is none, and
+the trial; mark the last trial, if there is one; read the last use; store the ledger; mark the trial."""
 
 
 @pytest.mark.parametrize(
@@ -538,9 +558,10 @@ async def test_crash_between_two_steps_breaks_no_chain(server: MongoServer, surv
     await database.close()
 
 
-BATCH_COMMANDS = {0: 5, 2: 6}
-"""Commands of a batch after so many runs: read the ledger; mark the last trial, if there is one; find the keys; store
-the ledger; insert the trials; remove the keys from the ledger."""
+BATCH_COMMANDS = {0: 7, 2: 7}
+"""Commands of a batch after so many runs: read the ledger, and what was folded if there is none; mark the last trial,
+if there is one; find the keys; read the last use; store the ledger; insert the trials; remove the keys from the
+ledger."""
 
 
 @pytest.mark.parametrize("next_is_batch", [False, True])
@@ -580,6 +601,43 @@ async def test_crash_inside_a_batch_breaks_no_chain(
     await database.close()
 
 
+SHRINKING_COMMANDS = 11
+"""Commands of a reduction of the last batch: find unfinished reductions and the ledger; read it; mark the last trial;
+store the sums; remove the trials, and what says that there are some. A fold: find both; count the runs; remove the
+ledger."""
+
+
+@pytest.mark.parametrize("survived", range(SHRINKING_COMMANDS + 1))
+async def test_crash_while_a_ledger_shrinks_loses_no_run(server: MongoServer, survived: int) -> None:
+    database = MongoDatabase(server.uri, "results")
+    ledger = MongoTrialLedger(database)
+    batch = make_batch(range(4))
+    await ledger.record_batch(batch, user_id="ann", symbol="BTCUSDT")
+    before = (await ledger.record(make_batch([8]).entry(0), user_id="ann", symbol="BTCUSDT")).after
+    server.commands.clear()
+    server.hang_up_before = lambda name, body: name not in OF_THE_DRIVER and len(server.commands) >= survived
+    with suppress(StoreUnavailable):
+        await ledger.reduce_oldest("ann")
+        await ledger.fold_oldest("ann")
+    is_whole = survived == SHRINKING_COMMANDS
+    assert len(server.commands) == survived
+    server.hang_up_before = lambda name, body: False
+    state = await ledger.state(user_id="ann", symbol="BTCUSDT")
+    folded = await ledger.count_folded(user_id="ann")
+    assert state.runs + folded.runs in (5, 10)  # both between the two steps of a fold
+    assert state.total.statistics == (before.total.statistics if state.runs else EMPTY_LEDGER.total.statistics)
+    assert (state.runs == 0) is is_whole
+    assert await fault_of(ledger) is None
+    await ledger.record(make_batch([9]).entry(0), user_id="ann", symbol="BTCUSDT")
+    assert await fault_of(ledger) is None
+    await ledger.reduce_oldest("ann")
+    await ledger.fold_oldest("ann")
+    assert await database.collection("trials").count_documents({}) == 0
+    assert await database.collection("trial_ledgers").count_documents({}) == 0
+    assert 6 <= (await ledger.count_folded(user_id="ann")).runs <= 11
+    await database.close()
+
+
 async def test_pending_trial_in_batch_is_counted_once(mongo_ledger: MongoTrialLedger, mongo: MongoDatabase) -> None:
     """Its writer was stopped after it had inserted the trial."""
     await mongo.collection("trials").insert_one({"_id": f"{NAME}\nrun-2", "is_pending": True})
@@ -592,7 +650,7 @@ async def test_pending_trial_in_batch_is_counted_once(mongo_ledger: MongoTrialLe
 
 async def test_start_up_prepares_the_database_for_links(mongo: MongoDatabase) -> None:
     assert await MongoStore(mongo).is_reachable()
-    # Builds that drop the links know versions up to 2, those that drop a batch's keys up to 3.
-    assert (await mongo.collection("result_schema").find_one({}))["version"] == 4
+    # Builds that drop links know versions up to 2, those that drop a batch's keys up to 3, ledgers' sizes up to 4.
+    assert (await mongo.collection("result_schema").find_one({}))["version"] == 5
     indexes = await mongo.collection("trials").index_information()
     assert [("ledger", 1), ("link.number", 1)] in [index["key"] for index in indexes.values()]
