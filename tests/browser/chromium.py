@@ -33,8 +33,12 @@ expect.set_options(timeout=PATIENCE_MS)
 
 
 def chromium_path() -> str | None:
-    """Return where Chromium is, None if there is none."""
-    return shutil.which("chromium") or shutil.which("chromium-browser")
+    """Return where Chromium is, None if there is none.
+
+    Its headless shell comes first: the same engine without windows, for a third less processor time.
+    """
+    names = ("chromium-headless-shell", "chromium", "chromium-browser")
+    return next(filter(None, map(shutil.which, names)), None)
 
 
 @contextmanager
