@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route, expect, sync_playwright
@@ -24,6 +24,7 @@ ARGUMENTS = (
     "--disable-sync",
 )
 SERIOUS = {"serious", "critical"}
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 PATIENCE_MS = 60_000
 """Several test processes share the cores."""
@@ -32,8 +33,12 @@ expect.set_options(timeout=PATIENCE_MS)
 
 
 def chromium_path() -> str | None:
-    """Return where Chromium is, None if there is none."""
-    return shutil.which("chromium") or shutil.which("chromium-browser")
+    """Return where Chromium is, None if there is none.
+
+    Its headless shell comes first: the same engine without windows, for a third less processor time.
+    """
+    names = ("chromium-headless-shell", "chromium", "chromium-browser")
+    return next(filter(None, map(shutil.which, names)), None)
 
 
 @contextmanager
@@ -68,6 +73,14 @@ class Visit:
             if one["impact"] in SERIOUS
             for node in one["nodes"]
         ]
+
+    def violations_in_both_schemes(self) -> list[str]:
+        """Return the violations of the page in light and in dark colors; it is opened once, and stays dark."""
+        found = []
+        for scheme in SCHEMES:
+            self.page.emulate_media(color_scheme=scheme)
+            found += [f"{violation} ({scheme})" for violation in self.violations()]
+        return found
 
     def answer(self, path: str, data: object, *, status: int = 200) -> None:
         """Respond to requests of a path (a glob) in the service's place."""

@@ -127,25 +127,27 @@ def no_times() -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("first", [1, 2, 3, 10])
 @pytest.mark.parametrize("value", no_times().values(), ids=no_times())
-async def test_head_without_a_time_hides_no_other(store: ResultStore, heads: Any, value: Any, first: int) -> None:
+async def test_head_without_a_time_hides_no_other(store: ResultStore, heads: Any, value: Any) -> None:
+    """One page ends before the head, one at it, one after it, and one holds all."""
     for number in range(8):
         await store.save(make_result(id=str(number), created_ms=START_MS + number))
     heads.update_one({"_id": "3"}, {"$set": {"created_ms": value}})
-    pages = await ids_of_pages(store, first=first, user_id="alice")
-    assert [result_id for page in pages for result_id in page] == list("7654210")
-    page = await store.list(user_id="alice", symbol="BTCUSDT", first=first, after=None)
-    assert page.warnings == (
-        "1 stored result(s) cannot be placed in the list: '3'. They can be read by id, and deleted.",
-    )
+    for first in (1, 2, 3, 10):
+        pages = await ids_of_pages(store, first=first, user_id="alice")
+        assert [result_id for page in pages for result_id in page] == list("7654210"), first
+        page = await store.list(user_id="alice", symbol="BTCUSDT", first=first, after=None)
+        assert page.warnings == (
+            "1 stored result(s) cannot be placed in the list: '3'. They can be read by id, and deleted.",
+        ), first
+        if page.next_cursor is not None:
+            following = await store.list(user_id="alice", symbol=None, first=first, after=page.next_cursor)
+            assert not following.warnings, first
+        for others in ({"user_id": "bob", "symbol": None}, {"user_id": "alice", "symbol": "ETHUSDT"}):
+            assert not (await store.list(**others, first=first, after=None)).warnings, first
     assert (await store.get("3")).id == "3"
-    if page.next_cursor is not None:
-        assert not (await store.list(user_id="alice", symbol=None, first=first, after=page.next_cursor)).warnings
-    for others in ({"user_id": "bob", "symbol": None}, {"user_id": "alice", "symbol": "ETHUSDT"}):
-        assert not (await store.list(**others, first=first, after=None)).warnings
     await store.delete("3")
-    assert not (await store.list(user_id="alice", symbol=None, first=first, after=None)).warnings
+    assert not (await store.list(user_id="alice", symbol=None, first=10, after=None)).warnings
 
 
 async def test_misplaced_heads_are_counted_and_some_named(
