@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 from src.domain.any_case import AnyCase
 from src.domain.errors import bad_value
 from src.domain.instants import check_times
+from src.domain.portfolio import PortfolioConclusion, PortfolioRequest
 from src.domain.reported import INSTANT, reported
 from src.domain.runs import BacktestRequest
 from src.domain.sweep_outcomes import SweepConclusion
@@ -23,8 +24,8 @@ IDEMPOTENCY_KEY_PATTERN: Final = "^[ -~]+$"
 """A header holds ASCII only."""
 IDEMPOTENCY_KEY_ALLOWED: Final = f"1 to {MAX_IDEMPOTENCY_KEY_LENGTH} printable ASCII characters"
 
-JobRequest: TypeAlias = SweepRequest | WalkForwardRequest | BacktestRequest
-JobConclusion: TypeAlias = SweepConclusion | WalkForwardConclusion
+JobRequest: TypeAlias = SweepRequest | WalkForwardRequest | BacktestRequest | PortfolioRequest
+JobConclusion: TypeAlias = SweepConclusion | WalkForwardConclusion | PortfolioConclusion
 
 
 class JobKind(StrEnum):
@@ -33,12 +34,14 @@ class JobKind(StrEnum):
     SWEEP = "SWEEP"
     WALK_FORWARD = "WALK_FORWARD"
     BACKTEST = "BACKTEST"
+    PORTFOLIO = "PORTFOLIO"
 
 
 KIND_OF: Final = {
     SweepRequest: JobKind.SWEEP,
     WalkForwardRequest: JobKind.WALK_FORWARD,
     BacktestRequest: JobKind.BACKTEST,
+    PortfolioRequest: JobKind.PORTFOLIO,
 }
 
 
@@ -80,6 +83,8 @@ class StageName(StrEnum):
     """It measures how much the choice of the best row is overfitted."""
     SUPERIORITY = "SUPERIORITY"
     """It tests the best row against buying and holding; each row takes two steps."""
+    BARS = "BARS"
+    """It reads the bars of a portfolio and decides their signals; a step is a symbol."""
     RESULT = "RESULT"
     """It runs the tests of a walk-forward one after another and stores that as a result."""
 
