@@ -21,6 +21,7 @@ from src.domain.simulation import FILL_DTYPE, TRADE_DTYPE
 from src.domain.symbols import normalise_symbol
 from src.domain.trading import EngineName
 from src.domain.units import BARS, COUNT, PERCENT, QUOTE, RATIO
+from src.domain.verdict import Verdict
 
 MAX_SYMBOLS: Final = 100
 """The matrix of correlations has the square of this many numbers."""
@@ -221,8 +222,9 @@ class PortfolioConclusion:
     """
 
     metrics: Metrics
+    verdict: Verdict
     confidence: Confidence
-    deflation: Deflation | None
+    deflation: Deflation
     symbols: tuple[SymbolSummary, ...] = reported("Each symbol's share, in the order of the request.")
     correlations: Correlations = reported("How alike the profits of the symbols moved.")
     most_open: int = reported("The most positions that were open at one close.", COUNT)

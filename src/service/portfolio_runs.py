@@ -5,16 +5,16 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.annualization import annualize
 from src.domain.bars import Bars
-from src.domain.errors import UnreadableResult
+from src.domain.errors import InvalidInput, UnreadableResult
 from src.domain.judgement import LedgerSnapshot
-from src.domain.market import MarketSeries
+from src.domain.market import SIMULATED, MarketSeries
 from src.domain.performance import Metrics
 from src.domain.portfolio import PortfolioConclusion, PortfolioRequest, PortfolioSimulation
 from src.domain.runs import BacktestRequest
@@ -23,8 +23,11 @@ from src.domain.simulation import Simulation
 from src.domain.trading import FillTiming
 from src.domain.trials import LedgerEntry
 from src.engines.portfolio import run_portfolio
+from src.judgement.benchmarks import scale_costs
 from src.judgement.deflation import deflate
 from src.judgement.intervals import measure_confidence
+from src.judgement.portfolio import judge_portfolio
+from src.judgement.reasons import MIN_COST_MARGIN
 from src.judgement.timing import hold_exposure
 from src.judgement.trial_keys import trial_key, written_rules
 from src.judgement.trial_ledger import active_returns, build_trials
@@ -32,11 +35,6 @@ from src.metrics.portfolio import build_index, correlate, merge_runs, summarize_
 from src.metrics.returns import simple_returns
 from src.metrics.summary import measure
 from src.service.pipeline import decide
-
-NOT_JUDGED: Final = (
-    "Leaks of a model, costs, and the timing of entries are not examined in a portfolio. Run its symbols alone to see "
-    "their judgement."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -106,6 +104,18 @@ def trade(request: PortfolioRequest, inputs: Sequence[SymbolInputs]) -> Portfoli
     return PortfolioRun(simulation=simulation, index=index, merged=merged, metrics=metrics)
 
 
+def measure_dearer(request: PortfolioRequest, inputs: Sequence[SymbolInputs]) -> float | None:
+    """Return the total return, in per cent, at `MIN_COST_MARGIN` times the costs; None if that run failed."""
+    dearer = [
+        replace(own, request=replace(own.request, rules=scale_costs(own.request.rules, MIN_COST_MARGIN)))
+        for own in inputs
+    ]
+    try:
+        return trade(request, dearer).metrics.total_return
+    except InvalidInput:
+        return None
+
+
 def build_entry(request: PortfolioRequest, inputs: Sequence[SymbolInputs], run: PortfolioRun) -> LedgerEntry:
     """Return what a portfolio adds to its user's ledger of trials."""
     rules, model, times = request.backtest.rules, inputs[0].request.strategy.model, run.index.open_time_ms
@@ -129,9 +139,13 @@ def build_entry(request: PortfolioRequest, inputs: Sequence[SymbolInputs], run: 
 
 
 def conclude(
-    request: PortfolioRequest, inputs: Sequence[SymbolInputs], run: PortfolioRun, ledger: LedgerSnapshot
+    request: PortfolioRequest,
+    inputs: Sequence[SymbolInputs],
+    run: PortfolioRun,
+    ledger: LedgerSnapshot,
+    dearer_return: float | None,
 ) -> PortfolioConclusion:
-    """Describe a portfolio, and judge it among the trials of its user."""
+    """Describe a portfolio, and judge it among the trials of its user; `dearer_return` is of `measure_dearer`."""
     simulation, cash = run.simulation, request.backtest.rules.initial_cash
     annualization = annualize(run.index, request.backtest.annualization)
     returns, closed = _returns_of(request, run), run.merged.trades[~run.merged.trades["is_open"]]
@@ -142,18 +156,27 @@ def conclude(
         bars_per_year=annualization.bars_per_year,
         elapsed_years=None if annualization.is_too_short else annualization.elapsed_years,
     )
+    deflation = deflate(
+        returns,
+        ledger.total,
+        risk_free_per_bar=annualization.risk_free_per_bar,
+        bars_per_year=annualization.bars_per_year,
+        block_error=confidence.sharpe_error,
+        runs=ledger.runs,
+        active_trials=ledger.active.effective_trials,
+    )
+    verdict = judge_portfolio(
+        run.metrics,
+        deflation,
+        dearer_return=dearer_return,
+        has_model=request.backtest.strategy.model is not None,
+        is_simulated=request.backtest.market.source == SIMULATED,
+    )
     return PortfolioConclusion(
         metrics=run.metrics,
+        verdict=verdict,
         confidence=confidence,
-        deflation=deflate(
-            returns,
-            ledger.total,
-            risk_free_per_bar=annualization.risk_free_per_bar,
-            bars_per_year=annualization.bars_per_year,
-            block_error=confidence.sharpe_error,
-            runs=ledger.runs,
-            active_trials=ledger.active.effective_trials,
-        ),
+        deflation=deflation,
         symbols=tuple(
             summarize_symbol(symbol, own.series.bars, initial_cash=cash, fingerprint=own.fingerprint)
             for symbol, own in zip(simulation.runs, inputs, strict=True)
@@ -161,7 +184,7 @@ def conclude(
         correlations=correlate(simulation, initial_cash=cash),
         most_open=int(simulation.open_positions.max(initial=0)),
         refused_entries=sum(symbol.refused_entries for symbol in simulation.runs),
-        warnings=tuple(_warn(inputs, run)),
+        warnings=(*(reason.text for reason in verdict.reasons), *_warn(inputs, run)),
     )
 
 
@@ -172,7 +195,7 @@ def _returns_of(request: PortfolioRequest, run: PortfolioRun) -> NDArray[np.floa
 
 def _warn(inputs: Sequence[SymbolInputs], run: PortfolioRun) -> list[str]:
     """Return the warnings about a portfolio: its own, then those about each symbol's bars and signals."""
-    found, last = [NOT_JUDGED], int(run.index.open_time_ms[-1])
+    found, last = list[str](), int(run.index.open_time_ms[-1])
     for own, symbol in zip(inputs, run.simulation.runs, strict=True):
         bars, name = own.series.bars, symbol.symbol
         if int(bars.open_time_ms[-1]) < last and len(bars) and symbol.position[-1] != 0:

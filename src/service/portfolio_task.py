@@ -20,6 +20,7 @@ from src.service.portfolio_runs import (
     build_tables,
     conclude,
     for_symbol,
+    measure_dearer,
     read_inputs,
     to_bytes,
     trade,
@@ -47,7 +48,8 @@ class PortfolioTask:
         # A second attempt counts nothing anew: the key is the same.
         update = await self.ledger.record(entry, user_id=request.user_id, symbol=market)
         snapshot = await handle.compute(take_snapshot, update)
-        conclusion = await handle.compute(conclude, request, inputs, run, snapshot)
+        dearer = await handle.compute(measure_dearer, request, inputs)
+        conclusion = await handle.compute(conclude, request, inputs, run, snapshot, dearer)
         content = await handle.compute(lambda: to_bytes(build_tables(run)))
         count = len(inputs)
         if not await handle.spans():
