@@ -110,13 +110,21 @@ class PortfolioRequest:
 
 def check_symbols(symbols: tuple[str, ...]) -> tuple[str, ...]:
     """Return the symbols in the exchange's spelling; raises InvalidInput if there are none, too many or equal ones."""
-    allowed = f"1 to {MAX_SYMBOLS} different symbols"
     if not 1 <= len(symbols) <= MAX_SYMBOLS:
-        raise bad_value("symbols", got=f"{len(symbols)} symbols", allowed=allowed)
-    found = tuple(normalise_symbol(symbol, field=f"symbols[{index}]") for index, symbol in enumerate(symbols))
-    for index, symbol in enumerate(found):
-        if symbol in found[:index]:
-            raise bad_value(f"symbols[{index}]", got=symbol, allowed=f"{allowed}; it is listed before")
+        raise InvalidInput(
+            "{field} has {count} symbols. Allowed: 1 to {most} different ones.",
+            field="symbols",
+            count=len(symbols),
+            most=MAX_SYMBOLS,
+        )
+    found = tuple(normalise_symbol(symbol, field=f"symbols.{place}") for place, symbol in enumerate(symbols))
+    for place, symbol in enumerate(found):
+        if symbol in found[:place]:
+            raise InvalidInput(
+                "{field} is {got!r}, which is listed before. Allowed: different symbols.",
+                field=f"symbols.{place}",
+                got=symbol,
+            )
     return found
 
 
@@ -221,10 +229,10 @@ class PortfolioConclusion:
     close and held.
     """
 
-    metrics: Metrics
-    verdict: Verdict
-    confidence: Confidence
-    deflation: Deflation
+    metrics: Metrics = reported("Every metric of the portfolio as one run.")
+    verdict: Verdict = reported("Whether to believe it, and why.")
+    confidence: Confidence = reported("How certain these figures are.")
+    deflation: Deflation = reported("Its Sharpe ratio after all portfolios that its user has tried.")
     symbols: tuple[SymbolSummary, ...] = reported("Each symbol's share, in the order of the request.")
     correlations: Correlations = reported("How alike the profits of the symbols moved.")
     most_open: int = reported("The most positions that were open at one close.", COUNT)

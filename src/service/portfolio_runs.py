@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -207,16 +209,16 @@ def _warn(inputs: Sequence[SymbolInputs], run: PortfolioRun) -> list[str]:
 
 
 def build_tables(run: PortfolioRun) -> PortfolioTables:
-    """Return the arrays of a portfolio that are stored."""
-    runs = run.simulation.runs
+    """Return the arrays of a portfolio that are stored; a fill names the place of its trade among all trades."""
+    runs, numbers = run.simulation.runs, np.arange(len(run.simulation.runs))
     fills, trades = np.concatenate([own.fills for own in runs]), np.concatenate([own.trades for own in runs])
-    numbers = np.arange(len(runs))
+    lengths = [len(own.trades) for own in runs]
     fill_symbol = np.repeat(numbers, [len(own.fills) for own in runs])
-    trade_symbol = np.repeat(numbers, [len(own.trades) for own in runs])
-    by_time, by_entry = (
-        np.argsort(fills["time_ms"], kind="stable"),
-        np.argsort(trades["entry_time_ms"], kind="stable"),
-    )
+    trade_symbol = np.repeat(numbers, lengths)
+    by_time = np.argsort(fills["time_ms"], kind="stable")
+    by_entry = np.argsort(trades["entry_time_ms"], kind="stable")
+    starts, places = np.cumsum([0, *lengths])[:-1], np.argsort(by_entry)
+    fills["trade"] = places[fills["trade"] + starts[fill_symbol]]
     return PortfolioTables(
         time_ms=run.simulation.time_ms,
         equity=run.simulation.equity,
@@ -242,7 +244,7 @@ def from_bytes(content: bytes) -> PortfolioTables:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as found:
             return PortfolioTables(**{name: found[name] for name in PortfolioTables._fields})
-    except (ValueError, KeyError, OSError, EOFError) as error:
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UnreadableResult("The stored tables of a portfolio cannot be read.") from error
 
 

@@ -26,6 +26,7 @@ from src.service.market_runs import MarketRuns
 from src.service.markets import MarketService
 from src.service.models import ModelService
 from src.service.portfolio_task import PortfolioTask
+from src.service.portfolios import PortfolioService
 from src.service.results import ResultService
 from src.service.retention import Retention
 from src.service.services import Services, Steps
@@ -79,6 +80,7 @@ def build_services(settings: Settings, meters: Meters = UNMEASURED) -> Services:
             estimating=adapters.estimating,
             max_combinations=settings.max_sweep_combinations,
         ),
+        portfolios=PortfolioService(jobs=jobs, backtests=backtests, computing=computing),
         later_checks=_build_later_checks(settings, adapters, sources, models),
         tearsheets=TearSheets(sources=sources, engines=ENGINES, computing=computing, timeout_s=timeout_s),
         models=models,
