@@ -134,6 +134,8 @@ def _pearson(one: Floats, other: Floats) -> float:
     if len(one) < MIN_COMMON_TIMES:
         return math.nan
     one, other = one - one.mean(), other - other.mean()
+    if np.array_equal(one, other) and one.any():
+        return 1.0  # the quotient of a symbol with itself may be rounded
     spread = math.sqrt(float(one @ one)) * math.sqrt(float(other @ other))
     return min(max(float(one @ other) / spread, -1.0), 1.0) if spread > 0 else math.nan
 
