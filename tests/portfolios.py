@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from src.domain.confidence import Confidence, Interval
 from src.domain.market import Listing, MarketRequest, MarketSeries
-from src.domain.portfolio import PortfolioRequest, Rank
+from src.domain.portfolio import Correlations, PortfolioConclusion, PortfolioRequest, Rank, SymbolSummary
 from src.domain.trading import EngineName, FillTiming, TradingRules
 from src.strategies.crossover import CrossoverParams
-from tests.factories import make_market, make_request
+from tests.factories import make_market, make_metrics, make_request
 from tests.job_attempts import GrowingBars
 from tests.market import random_bars
 
@@ -28,6 +29,29 @@ def make_portfolio(**overrides: Any) -> PortfolioRequest:
     )
     given: dict[str, Any] = {"backtest": backtest, "symbols": SYMBOLS, "max_open": 2, "rank": Rank.MOMENTUM}
     return PortfolioRequest(**(given | {"rank_bars": 5} | overrides))
+
+
+def make_portfolio_conclusion() -> PortfolioConclusion:
+    """What a portfolio of one traded symbol and one that was not might say."""
+    range_ = Interval(low=-0.5, high=1.5)
+    own = dict.fromkeys((item.name for item in dataclasses.fields(SymbolSummary)), None)
+    numbers = dict.fromkeys(("profit", "contribution", "exposure", "total_fees", "total_funding"), 0.1 + 0.2)
+    counts = dict.fromkeys(("bars", "start_ms", "end_ms", "total_trades", "open_trades", "refused_entries"), 7)
+    summary = SymbolSummary(**(own | numbers | counts | {"symbol": SYMBOLS[0], "bars_fingerprint": "0" * 64}))  # type: ignore[arg-type]
+    return PortfolioConclusion(
+        metrics=make_metrics(),
+        confidence=Confidence(
+            level=0.95, method="blocks", block_length=None, resamples=10, seed="0f", sharpe_ratio=range_,
+            sharpe_error=0.125, win_rate=None, profit_factor=None, range_of_next_path=None, trade_autocorrelation=None,
+            are_trades_autocorrelated=False,
+        ),
+        deflation=None,
+        symbols=(summary, dataclasses.replace(summary, symbol=SYMBOLS[1], win_rate=50.0)),
+        correlations=Correlations(symbols=SYMBOLS[:2], values=(1.0, None, None, 1.0), mean=None),
+        most_open=1,
+        refused_entries=14,
+        warnings=("é",),
+    )  # fmt: skip
 
 
 class SeveralBars:

@@ -130,7 +130,9 @@ class Job:
     started_ms: int | None = reported("When it was first begun; null before.", INSTANT, name="started_at", default=None)
     ended_ms: int | None = reported("When it ended; null before.", INSTANT, name="ended_at", default=None)
     done: int = reported(
-        "Units of work that are done and stored: rows of a sweep, folds of a walk-forward.", "count", default=0
+        "Units of work that are done and stored: rows of a sweep, folds of a walk-forward, symbols of a portfolio.",
+        "count",
+        default=0,
     )
     total: int | None = reported("Units of work in all; null while that is not known.", "count", default=None)
     rate: float | None = reported("Units per second lately; null if it is not running.", "1/s", default=None)
@@ -150,7 +152,8 @@ class Job:
     failure: JobFailure | None = reported("Why it failed; null if it did not.", name="error", default=None)
     warnings: tuple[str, ...] = reported("Warnings, in full sentences.", default=())
     result_id: str | None = reported(
-        "The id of what it made: of the sweep, of the walk-forward or of the backtest's result; null before.",
+        "The id of what it made: of the sweep, of the walk-forward, of the portfolio or of the backtest's result; null "
+        "before.",
         default=None,
     )
 
