@@ -62,7 +62,7 @@ class PortfolioRequest:
     rank: Rank = parameter(
         name="rank",
         meaning="Which entries are filled first if places or cash are not enough for all: LISTED (as the symbols are "
-        "listed), VOLUME (the largest traded value of the last rankBars bars) or MOMENTUM (their largest return)",
+        "listed), VOLUME (the largest traded value) or MOMENTUM (the largest return)",
         default=Rank.LISTED,
     )
     rank_bars: int = parameter(

@@ -36,11 +36,11 @@ def describe_result(result: BacktestResult) -> str:
     later = result.out_of_sample
     if later is not None:
         lines += ["", *_describe_verdict("VERDICT AFTER TRAINING", later.judgement)]
-    lines += ["", f"Figures: {_describe_figures(result.metrics)}"]
+    lines += ["", f"Figures: {describe_figures(result.metrics)}"]
     if result.in_sample is not None:
-        lines.append(f"While trained: {_describe_figures(result.in_sample.metrics)}")
+        lines.append(f"While trained: {describe_figures(result.in_sample.metrics)}")
     if later is not None:
-        lines.append(f"After training: {_describe_figures(later.metrics)}")
+        lines.append(f"After training: {describe_figures(later.metrics)}")
     if result.judgement is not None and (sharpe := result.judgement.confidence.sharpe_ratio) is not None:
         lines.append(f"Sharpe ratio, 95 % interval: {sharpe.low:.3g} to {sharpe.high:.3g}")
     judged = (result.judgement, None if later is None else later.judgement)
@@ -104,7 +104,8 @@ def _describe_verdict(title: str, judgement: Judgement | None) -> list[str]:
     ]
 
 
-def _describe_figures(metrics: Metrics) -> str:
+def describe_figures(metrics: Metrics) -> str:
+    """Return the figures of a run in one line."""
     return (
         f"total return {write_number(metrics.total_return)} % "
         f"(buy and hold {write_number(metrics.buy_and_hold_return)} %), "

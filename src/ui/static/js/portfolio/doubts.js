@@ -1,7 +1,7 @@
 // What makes a portfolio doubtful: its Sharpe ratio after all that its user has tried, then its warnings.
 
 import { html } from "../../vendor/preact-htm.mjs";
-import { formatCount, formatCounted, formatNumber, formatPercent } from "../format.js";
+import { formatCounted, formatNumber, formatPercent } from "../format.js";
 
 const USUAL = 0.05;
 
@@ -17,11 +17,11 @@ export function judge(deflation) {
   if (chance === null) return { isObjection: true, text: "Whether its Sharpe ratio is luck is not known: it has too few bars, or none moved." };
   const { trials, trials_effective: effective, sharpe_hurdle: hurdle } = deflation;
   const isObjection = chance < 1 - USUAL;
-  const among = `which the best of ${formatCounted(trials, "portfolio")} without an edge is expected to reach (they amount to ${formatCount(effective)} independent ones)`;
+  const among = `which the best of ${formatCounted(trials, "portfolio")} without an edge is expected to reach (they amount to ${formatCounted(effective, "independent one")})`;
   const words = isObjection ? "Its Sharpe ratio is not told from luck" : "Its Sharpe ratio is not explained by luck";
   return {
     isObjection,
-    text: `${words}: the true one is over ${formatNumber(hurdle)}, ${among}, with a probability of ${formatPercent(chance * 100, 1)}.`,
+    text: `${words}: the true one is over ${formatNumber(hurdle)}${trials > 1 ? `, ${among},` : ""} with a probability of ${formatPercent(chance * 100, 1)}.`,
   };
 }
 
