@@ -111,14 +111,14 @@ def test_running_portfolio_is_followed_to_its_end(visit: Visit, service: str, po
 
 def test_form_starts_a_portfolio(visit: Visit, service: str) -> None:
     page = visit.open("/portfolios/new")
-    page.get_by_label("Symbols").fill("BTCUSDT, ETHUSDT\nbtc/usdt")
-    page.get_by_label("Source").select_option("simulated")
-    page.get_by_label("Limit").fill("300")
-    page.get_by_label("Max open").fill("1")
+    page.locator("#portfolio-symbols").fill("BTCUSDT, ETHUSDT\nbtc/usdt")
+    page.locator("#market-source").select_option("simulated")
+    page.locator("#market-limit").fill("300")
+    page.locator("#portfolio-max_open").fill("1")
     page.get_by_role("button", name="Run portfolio").click()
     expect(page.get_by_role("alert")).to_contain_text("'BTCUSDT', which is listed before")
-    expect(page.get_by_label("Symbols")).to_be_focused()
-    page.get_by_label("Symbols").fill("BTCUSDT, ETHUSDT")
+    expect(page.locator("#portfolio-symbols")).to_be_focused()
+    page.locator("#portfolio-symbols").fill("BTCUSDT, ETHUSDT")
     page.get_by_role("button", name="Run portfolio").click()
     page.wait_for_url(re.compile(r"/portfolios/[0-9a-f-]{36}$"))
     expect(page.get_by_role("heading", level=1)).to_have_text("MA Crossover on 2 symbols 1d")
@@ -157,6 +157,6 @@ def test_pages_are_accessible_and_fit(
         assert visit.violations() == []
         assert_fits(page)
         page = visit.open("/portfolios/new")
-        expect(page.get_by_label("Symbols")).to_be_visible()
+        expect(page.locator("#portfolio-symbols")).to_be_visible()
         assert visit.violations() == []
         assert_fits(page)

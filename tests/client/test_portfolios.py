@@ -51,7 +51,7 @@ def test_correlations_are_a_symmetric_table(portfolio: Portfolio) -> None:
 def test_portfolio_is_read_again_by_its_id(service: str, portfolio: Portfolio) -> None:
     with Client(service, user="client-folio", progress=False) as client:
         again = client.get_portfolio(portfolio.id)
-    assert again.conclusion == portfolio.conclusion
+        assert again.conclusion == portfolio.conclusion
     assert again.settings["symbols"] == SYMBOLS
     assert repr(again) == f"Portfolio({portfolio.id!r}, SUCCEEDED)"
 

@@ -180,7 +180,7 @@ def test_one_symbol_alone_is_the_backtest_of_it(service: str) -> None:
         assert found["conclusion"]["metrics"][name] == pytest.approx(alone["metrics"][name], rel=1e-12), name
 
 
-def test_call_that_does_not_wait_is_answered_by_its_job(service: str) -> None:
+def test_call_without_waiting_returns_its_job(service: str) -> None:
     body = BODY | {"wait_seconds": 0}
     response = run(service, body)
     assert (response.status_code, response.headers["Retry-After"]) == (202, "1")
@@ -245,7 +245,7 @@ def test_canceled_portfolio_has_no_rows_and_is_resumed(own_service: Any) -> None
     assert time.monotonic() - before >= 0.5
 
 
-def test_symbol_that_the_exchange_does_not_have_fails_by_name(service: str) -> None:
+def test_unknown_symbol_fails_the_call_by_name(service: str) -> None:
     body = {"symbols": ["BTCUSDT", "NOPEUSDT"], "backtest": {"user_id": "folio", "limit": 50}, "wait_seconds": 60}
     refused = run(service, body)
     assert (refused.status_code, refused.json()["code"]) == (404, "SYMBOL_NOT_FOUND")

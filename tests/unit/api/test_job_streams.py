@@ -126,7 +126,7 @@ async def test_waiting_ends_with_the_job() -> None:
     assert jobs.watching == 0
 
 
-async def test_wait_that_is_over_returns_the_job_as_it_is() -> None:
+async def test_wait_that_is_over_returns_the_job() -> None:
     jobs, running = Jobs(), make_job(state=JobState.RUNNING)
     jobs.coming.put_nowait(running)
     assert await wait(JobStreams(), jobs, wait_s=0.05) == running

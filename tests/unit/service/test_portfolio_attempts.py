@@ -69,7 +69,7 @@ async def test_attempt_killed_at_any_write_changes_nothing(is_written: bool) -> 
         assert world.counted() == whole.counted(), number
 
 
-async def test_bars_that_are_pinned_stay_after_a_kill_between_symbols() -> None:
+async def test_pinned_bars_survive_a_kill_between_symbols() -> None:
     world = World.of()
     world.stored.kill = lambda at, written: world.stored.parts.keys() == {"bars-0"}
     with pytest.raises(Killed):

@@ -108,9 +108,7 @@ def test_points_keep_the_last_balance_and_the_deepest_fall(tables: PortfolioTabl
         ({"points": 5, "offset": 3}, "points and offset are both given. Allowed: one of them."),
     ],
 )
-def test_points_out_of_bounds_or_beside_a_page_are_refused(
-    tables: PortfolioTables, given: dict[str, int], message: str
-) -> None:
+def test_points_out_of_bounds_are_refused(tables: PortfolioTables, given: dict[str, int], message: str) -> None:
     asked: dict[str, Any] = {"first": None, "offset": 0, "points": None} | given
     with pytest.raises(InvalidInput, match=re.escape(message)):
         list_balances(rows_of(tables), **asked, max_rows=1000)

@@ -110,7 +110,7 @@ def test_wrong_part_of_a_portfolio_is_named(change: dict[str, Any], field: str, 
         ({"stop_loss": 2}, "backtest.stopLoss", "is 2.0."),
     ],
 )
-def test_wrong_part_of_the_backtest_is_named_by_its_path(change: dict[str, Any], field: str, message: str) -> None:
+def test_wrong_part_of_the_backtest_has_its_path(change: dict[str, Any], field: str, message: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         read(BODY | {"backtest": BACKTEST | change})
     assert caught.value.field == field
