@@ -10,6 +10,7 @@ import pandas as pd
 
 from backtesting_client.run import metrics_of
 from backtesting_client.sweeps import Computed
+from backtesting_client.verdict import Verdict
 
 
 class Portfolio(Computed):
@@ -21,6 +22,11 @@ class Portfolio(Computed):
     def metrics(self) -> pd.Series[float]:
         """Every metric of the portfolio as one run; shares are in per cent, NaN stands for one that does not exist."""
         return metrics_of(self.conclusion, self.id)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether to believe it, with the reasons."""
+        return Verdict.of(self.conclusion)
 
     @property
     def symbols(self) -> pd.DataFrame:
@@ -36,9 +42,9 @@ class Portfolio(Computed):
         return pd.DataFrame(values, index=names, columns=names)
 
     @property
-    def deflation(self) -> dict[str, Any] | None:
+    def deflation(self) -> dict[str, Any]:
         """Its Sharpe ratio after all portfolios that the user has tried."""
-        found: dict[str, Any] | None = self.conclusion["deflation"]
+        found: dict[str, Any] = self.conclusion["deflation"]
         return found
 
     @cached_property

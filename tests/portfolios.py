@@ -6,10 +6,11 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from src.domain.confidence import Confidence, Interval
+from src.domain.confidence import Confidence, Deflation, Interval
 from src.domain.market import Listing, MarketRequest, MarketSeries
 from src.domain.portfolio import Correlations, PortfolioConclusion, PortfolioRequest, Rank, SymbolSummary
 from src.domain.trading import EngineName, FillTiming, TradingRules
+from src.domain.verdict import NotChecked, Reason, ReasonCode, Verdict, VerdictLevel
 from src.strategies.crossover import CrossoverParams
 from tests.factories import make_market, make_metrics, make_request
 from tests.job_attempts import GrowingBars
@@ -33,6 +34,9 @@ def make_portfolio(**overrides: Any) -> PortfolioRequest:
 
 def make_portfolio_conclusion() -> PortfolioConclusion:
     """What a portfolio of one traded symbol and one that was not might say."""
+    deflated: dict[str, Any] = dict.fromkeys(item.name for item in dataclasses.fields(Deflation))
+    deflated |= {"trials": 3, "trials_effective": 1.5, "sharpe_hurdle": 0.1 + 0.2, "active_trials_effective": 1.0}
+    deflated |= {"ledger_scope": "Some."}
     range_ = Interval(low=-0.5, high=1.5)
     own = dict.fromkeys((item.name for item in dataclasses.fields(SymbolSummary)), None)
     numbers = dict.fromkeys(("profit", "contribution", "exposure", "total_fees", "total_funding"), 0.1 + 0.2)
@@ -45,7 +49,17 @@ def make_portfolio_conclusion() -> PortfolioConclusion:
             sharpe_error=0.125, win_rate=None, profit_factor=None, range_of_next_path=None, trade_autocorrelation=None,
             are_trades_autocorrelated=False,
         ),
-        deflation=None,
+        verdict=Verdict(
+            level=VerdictLevel.DOUBTFUL,
+            reasons=(
+                Reason(
+                    code=ReasonCode.THIN_COST_MARGIN, level=VerdictLevel.DOUBTFUL, text="é", value=-0.0, threshold=None,
+                    unit="per cent", false_alarm_rate=0.05,
+                ),
+            ),
+            not_checked=(NotChecked(code="TIMING", why="Why."),),
+        ),
+        deflation=Deflation(**deflated),
         symbols=(summary, dataclasses.replace(summary, symbol=SYMBOLS[1], win_rate=50.0)),
         correlations=Correlations(symbols=SYMBOLS[:2], values=(1.0, None, None, 1.0), mean=None),
         most_open=1,

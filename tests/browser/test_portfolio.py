@@ -50,14 +50,18 @@ def test_curves_are_those_of_the_api(visit: Visit, service: str, portfolio: str)
     assert [drawn[name]["isLog"] for name in ("equity", "drawdown", "open_positions")] == [True, False, False]
 
 
-def test_doubts_stand_before_the_figures(visit: Visit, service: str, portfolio: str) -> None:
+def test_verdict_stands_before_the_figures(visit: Visit, service: str, portfolio: str) -> None:
     conclusion = read(service, f"portfolios/{portfolio}")["conclusion"]
     page = open_portfolio(visit, portfolio)
     expect(page.locator(".sheet > section").first).to_have_class("doubts")
+    expect(page.locator(".doubts")).to_have_attribute("data-level", conclusion["verdict"]["level"])
+    for reason in conclusion["verdict"]["reasons"]:
+        expect(page.locator(".doubts .reasons")).to_contain_text(reason["text"])
+    assert conclusion["verdict"]["not_checked"]
+    for item in conclusion["verdict"]["not_checked"]:
+        expect(page.locator(".doubts .unchecked")).to_contain_text(item["why"])
     chance = min(conclusion["deflation"][name] for name in ("dsr", "dsr_dependent"))
     expect(page.locator(".deflation")).to_contain_text(f"with a probability of {chance * 100:.1f} %.")
-    for text in conclusion["warnings"]:
-        expect(page.locator(".doubts")).to_contain_text(text)
     shown = page.locator('[data-figure="total_return"]')
     assert number(shown.locator(".kpi-value").inner_text()) == round(conclusion["metrics"]["total_return"], 1)
     expect(page.locator('[data-figure="refused_entries"]')).to_contain_text(str(conclusion["refused_entries"]))
@@ -136,7 +140,7 @@ def test_missing_portfolio_is_told(visit: Visit) -> None:
 
 
 def test_hostile_texts_of_a_portfolio_are_shown_as_text(visit: Visit, service: str, portfolio: str) -> None:
-    keep = frozenset({"id", "user_id", "kind", "state", "created_at", "ended_at", "start", "end", "annualisation"})
+    keep = frozenset({"id", "user_id", "kind", "state", "created_at", "ended_at", "start", "end", "level", "code"})
     found = hostile(read(service, f"portfolios/{portfolio}"), but=keep)
     found["conclusion"]["warnings"] = hostile(["w"])
     visit.answer(f"/api/portfolios/{portfolio}", found)

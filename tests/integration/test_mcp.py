@@ -120,7 +120,7 @@ async def test_strategy_without_parameters_is_an_empty_object(agent: Agent) -> N
     assert "Strategy: Buy and Hold" in text
 
 
-async def test_portfolio_answer_begins_with_its_doubts(agent: Agent, agents: str) -> None:
+async def test_portfolio_answer_begins_with_its_verdict(agent: Agent, agents: str) -> None:
     backtest = {name: value for name, value in RSI.items() if name != "symbol"}
     asked = {"symbols": ["BTCUSDT", "ETHUSDT"], "backtest": backtest, "max_open": 1, "rank": "VOLUME"}
     text = await call(agent, "run_portfolio_backtest", **asked)
@@ -128,19 +128,14 @@ async def test_portfolio_answer_begins_with_its_doubts(agent: Agent, agents: str
     while "Not done" in text:
         text = await call(agent, "run_portfolio_backtest", portfolio_id=portfolio_id)
     stored = httpx.get(f"{agents}/api/portfolios/{portfolio_id}").json()["data"]
-    conclusion = stored["conclusion"]
-    chance = min(conclusion["deflation"][name] for name in ("dsr", "dsr_dependent"))
-    assert text.startswith(f"PORTFOLIO: SUCCEEDED\nIS IT LUCK?\n- Probability {chance:.4g} that its true Sharpe ratio")
-    assert text.index(conclusion["warnings"][0]) < text.index(
-        f"total return {conclusion['metrics']['total_return']:.4g} %"
-    )
+    conclusion, settings = stored["conclusion"], stored["settings"]
+    level = VerdictLevel(conclusion["verdict"]["level"])
+    assert text.startswith(f"VERDICT: {level} ({level.meaning})\n")
+    assert all(reason["text"][:400] in text for reason in conclusion["verdict"]["reasons"])
+    assert text.index("VERDICT") < text.index(f"total return {conclusion['metrics']['total_return']:.4g} %")
     for share in conclusion["symbols"]:
         assert f"\n{share['symbol']},{share['profit']:.4g},{share['contribution']:.4g}," in text
-    assert (stored["job"]["user_id"], stored["settings"]["max_open"], stored["settings"]["rank"]) == (
-        "agent",
-        1,
-        "VOLUME",
-    )
+    assert (stored["job"]["user_id"], settings["max_open"], settings["rank"]) == ("agent", 1, "VOLUME")
     assert len(text) < MAX_TEXT_CHARACTERS
     assert await call(agent, "run_portfolio_backtest", portfolio_id=portfolio_id) == text
 

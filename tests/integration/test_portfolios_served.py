@@ -32,7 +32,8 @@ DOCUMENT: Final = """mutation ($input: RunPortfolioInput!) { runPortfolioBacktes
   portfolio {
     id settings job { id }
     conclusion {
-      metrics { finalEquity totalReturn totalTrades } deflation { trials } confidence { level }
+      metrics { finalEquity totalReturn totalTrades } verdict { level reasons { code text } }
+      deflation { trials } confidence { level }
       symbols { symbol profit contribution totalTrades refusedEntries } correlations { symbols values mean }
       mostOpen refusedEntries warnings
     }
@@ -155,6 +156,9 @@ def test_both_apis_say_the_same(service: str, portfolio_id: str) -> None:
     rest = read(service, portfolio_id)
     assert found["settings"] == rest["settings"]
     conclusion = snake_case(found["conclusion"])
+    reasons = [{"code": reason["code"], "text": reason["text"]} for reason in rest["conclusion"]["verdict"]["reasons"]]
+    assert conclusion.pop("verdict") == {"level": rest["conclusion"]["verdict"]["level"], "reasons": reasons}
+    assert conclusion["warnings"][: len(reasons)] == [reason["text"] for reason in reasons]
     for name, value in conclusion.items():
         expected = rest["conclusion"][name]
         if isinstance(expected, dict):

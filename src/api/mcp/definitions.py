@@ -188,8 +188,8 @@ GET_SWEEP: Final = ToolDefinition(
 
 RUN_PORTFOLIO: Final = ToolDefinition(
     "run_portfolio_backtest",
-    "Backtest one strategy over several symbols that share their cash. Returns whether its Sharpe ratio is luck, then "
-    "figures and each symbol's share; if it takes long, an id: call again with that alone.",
+    "Backtest one strategy over several symbols that share their cash. Returns the verdict with its reasons, "
+    "then figures and each symbol's share; if it takes long, an id: call again with that alone.",
     {
         "symbols": {
             "type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_SYMBOLS,

@@ -1,30 +1,26 @@
-"""Write portfolios for agents as short texts: what makes one doubtful comes before its return."""
+"""Write portfolios for agents as short texts that begin with the verdict."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 
-from src.api.mcp.texts import MAX_SENTENCE_CHARACTERS, describe_figures, list_sentences, write_number
+from src.api.mcp.texts import MAX_SENTENCE_CHARACTERS, describe_figures, describe_verdict, list_sentences, write_number
 from src.api.requests.backtests import echo_strategy
-from src.domain.confidence import Deflation
 from src.domain.portfolio import PortfolioConclusion
 from src.service.portfolios import Portfolio
 
 
 def describe_portfolio(portfolio: Portfolio) -> str:
-    """Return whether its Sharpe ratio is luck, its warnings, its figures, and each symbol's share.
-
-    Before its end, how far it is.
-    """
-    job, conclusion = portfolio.job, portfolio.conclusion
-    lines = [f"PORTFOLIO: {job.state}"]
+    """Return the verdict with its reasons, the figures, each symbol's share; before its end, how far it is."""
+    conclusion = portfolio.conclusion
     if conclusion is None:
-        lines += _describe_unfinished(portfolio)
+        lines = [f"PORTFOLIO: {portfolio.job.state}", *_describe_unfinished(portfolio)]
     else:
-        lines += ["IS IT LUCK?", f"- {_describe_deflation(conclusion.deflation)}"]
-        lines += list_sentences("Warnings:", conclusion.warnings)
-        lines += ["", *_describe_conclusion(conclusion)]
+        said = {reason.text for reason in conclusion.verdict.reasons}
+        others = [warning for warning in conclusion.warnings if warning not in said]
+        lines = [*describe_verdict("VERDICT", conclusion.verdict), "", *_describe_conclusion(conclusion)]
+        lines += list_sentences("Other warnings:", others)
     return "\n".join([*lines, "", *_describe_request(portfolio)])
 
 
@@ -36,18 +32,6 @@ def _describe_unfinished(portfolio: Portfolio) -> Iterator[str]:
         yield "It ended before anything was traded."
     else:
         yield "Not done: call run_portfolio_backtest again with this portfolio_id only."
-
-
-def _describe_deflation(found: Deflation | None) -> str:
-    known = [] if found is None else [one for one in (found.dsr, found.dsr_dependent) if one is not None]
-    if found is None or not known:
-        return "Not known: too few bars, or no return."
-    chance, hurdle = write_number(min(known)), write_number(found.sharpe_hurdle)
-    return (
-        f"Probability {chance} that its true Sharpe ratio is over {hurdle}, "
-        f"which the best of {found.trials} portfolios of this user without an edge would reach. Under 0.95 luck is not "
-        "excluded."
-    )
 
 
 def _describe_conclusion(found: PortfolioConclusion) -> Iterator[str]:
