@@ -204,7 +204,8 @@ def _warn(inputs: Sequence[SymbolInputs], run: PortfolioRun) -> list[str]:
             found.append(f"{name} has no bars at the end; its open position counts at its last close.")
         if symbol.liquidations:
             found.append(f"{name}: positions that were liquidated: {symbol.liquidations}.")
-        found += [f"{name}: {text}" for text in (*own.series.warnings, *own.signals.warnings)]
+        said = (*own.series.warnings, *own.signals.warnings)
+        found += [text if name in text else f"{name}: {text}" for text in said]
     return list(dict.fromkeys(found))
 
 

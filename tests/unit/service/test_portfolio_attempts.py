@@ -109,6 +109,15 @@ async def test_symbols_with_too_many_bars_together_are_refused(monkeypatch: pyte
         await World.of().run()
 
 
+async def test_warnings_name_their_symbol_once() -> None:
+    world = World.of()
+    for symbol, own in world.source.series.items():
+        own.warnings = ("a hole", f"{symbol} has a hole.")
+    found = await world.run()
+    said = [text for text in found.warnings if "hole" in text]
+    assert said == [text for symbol in SYMBOLS for text in (f"{symbol}: a hole", f"{symbol} has a hole.")]
+
+
 async def test_second_equal_portfolio_is_no_new_trial() -> None:
     world = World.of()
     await world.run()
