@@ -132,7 +132,7 @@ def test_momentum_is_the_return_of_the_last_bars() -> None:
     assert found[7:] == pytest.approx(bars.close[7:] / bars.close[:-7] - 1)
 
 
-def test_volume_is_the_traded_value_of_the_last_bars() -> None:
+def test_volume_is_the_traded_value_of_bars() -> None:
     bars = random_bars(40, seed=3)
     found = measure_rank(bars, Rank.VOLUME, 7)
     assert np.isnan(found[:6]).all()

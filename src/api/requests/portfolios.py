@@ -36,7 +36,7 @@ class Waiting:
         name="wait_seconds",
         meaning="How long the response waits for the end; if that comes later, it is the job",
         default=10.0,
-        unit="s",
+        unit="seconds",
         bounds=Bounds(minimum=0, maximum=MAX_WAIT_S),
     )
 
