@@ -11,6 +11,7 @@ from backtesting_client.errors import (
 )
 from backtesting_client.jobs import Job, JobFailed
 from backtesting_client.models import StoredModel
+from backtesting_client.portfolios import Portfolio
 from backtesting_client.run import Run, Sample
 from backtesting_client.sweeps import Sweep, WalkForward
 from backtesting_client.verdict import Reason, Verdict
@@ -24,6 +25,7 @@ __all__ = [
     "Job",
     "JobFailed",
     "NotFound",
+    "Portfolio",
     "Reason",
     "Run",
     "Sample",

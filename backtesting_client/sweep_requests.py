@@ -1,4 +1,4 @@
-"""Start sweeps and walk-forwards: what is a list or a range in the settings of a backtest is swept."""
+"""Start sweeps, walk-forwards and portfolios: what is a list or a range in the settings of a sweep is swept."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 from backtesting_client.jobs import Job
 from backtesting_client.models import StoredModel
+from backtesting_client.portfolios import Portfolio
 from backtesting_client.sweeps import Sweep, WalkForward
 from backtesting_client.transport import Transport
 from backtesting_client.values import json_value, path_part, text_values
@@ -28,7 +29,7 @@ _RELATION: Final = re.compile(r"\s*(\w+)\s*(<=|>=|==|!=|<|>)\s*(\S+)\s*")
 
 
 class SweepMethods:
-    """The methods of `Client` about sweeps, walk-forwards and jobs."""
+    """The methods of `Client` about sweeps, walk-forwards, portfolios and jobs."""
 
     user: str
     _transport: Transport
@@ -109,6 +110,60 @@ class SweepMethods:
         body = {"sweep": sweep, **{name: value for name, value in windows.items() if value is not None}}
         job = self._start("/api/walk-forwards", body, idempotency_key)
         return WalkForward(self._transport, job.wait(is_shown=self._progress) if wait else job)
+
+    def run_portfolio(
+        self,
+        strategy: str | StoredModel,
+        symbols: Sequence[str],
+        interval: str = "1d",
+        *,
+        max_open: int | None = None,
+        rank: str | None = None,
+        rank_bars: int | None = None,
+        idempotency_key: str | None = None,
+        wait: bool = True,
+        **settings: Any,
+    ) -> Portfolio:
+        """Run one backtest over several symbols that share their cash.
+
+        `run_portfolio("rsi", ["BTCUSDT", "ETHUSDT", "SOLUSDT"], length=14, max_open=2, rank="MOMENTUM")`
+
+        Parameters
+        ----------
+        strategy
+            The strategy's name, or a stored model.
+        max_open
+            The most positions that are open at once; by default as many as there are symbols.
+        rank, rank_bars
+            Which entries are filled first if not all can be: LISTED, VOLUME or MOMENTUM of the last bars.
+        wait
+            Whether to wait until it is done; if not, `portfolio.job` tells how far it is.
+        settings
+            As of `run`. Without a size, each entry takes the equity ÷ `max_open`.
+
+        Raises JobFailed if it fails.
+        """
+        if isinstance(strategy, StoredModel):
+            settings = {**settings, "model_path": strategy.filename}
+            strategy = "model"
+        backtest = self._backtest_body(strategy.lower(), "", interval, settings)
+        del backtest["symbol"]
+        own = {"max_open": max_open, "rank": rank, "rank_bars": rank_bars}
+        body = {
+            "symbols": list(symbols),
+            **{name: value for name, value in own.items() if value is not None},
+            "backtest": backtest,
+            "wait_seconds": 0,
+        }
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        found = self._transport.data("POST", "/api/portfolios", json=body, headers=headers)
+        # An earlier portfolio of the same key that has succeeded is returned as a whole.
+        job = Job(self._transport, self.user, found.get("job", found))
+        return Portfolio(self._transport, job.wait(is_shown=self._progress) if wait else job)
+
+    def get_portfolio(self, job_id: str) -> Portfolio:
+        """Return a portfolio by the id of its job."""
+        return Portfolio(self._transport, self.job(job_id))
 
     def job(self, job_id: str) -> Job:
         """Return a job."""

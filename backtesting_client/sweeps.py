@@ -15,7 +15,7 @@ from backtesting_client.transport import Transport
 from backtesting_client.values import path_part, text_values
 
 
-class _Computed:
+class Computed:
     """What a job computes: `job`, and the service's answer, which is read once it has succeeded."""
 
     _folder: str
@@ -58,7 +58,7 @@ class _Computed:
         return Run(self._transport, self._transport.data("GET", path, params={"rows": "false"}))
 
 
-class Sweep(_Computed):
+class Sweep(Computed):
     """One backtest with many combinations of its parameters."""
 
     _folder = "sweeps"
@@ -128,7 +128,7 @@ class Sweep(_Computed):
         return pd.DataFrame(found["cells"], index=index, columns=columns, dtype=float)
 
 
-class WalkForward(_Computed):
+class WalkForward(Computed):
     """A sweep repeated on one training window after another, each choice traded on the bars that follow."""
 
     _folder = "walk-forwards"

@@ -64,7 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
     registry = CollectorRegistry()
     services = build_services(settings, PrometheusMeters(registry))
     streams = JobStreams()
-    mcp = _build_mcp(services, settings) if settings.mcp else None
+    mcp = _build_mcp(services, streams, settings) if settings.mcp else None
     metrics = _build_metrics_server(services, settings, registry) if settings.metrics_port else None
 
     def start_draining() -> None:
@@ -122,7 +122,7 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _build_mcp(services: Services, settings: Settings) -> Any:
+def _build_mcp(services: Services, streams: JobStreams, settings: Settings) -> Any:
     """Return the endpoint for agents; raises SettingsError if its package is not installed."""
     try:
         endpoint = import_module("src.api.mcp.endpoint")
@@ -133,7 +133,7 @@ def _build_mcp(services: Services, settings: Settings) -> Any:
             "MCP is true, but the package mcp is not installed. "
             f"Install it (pip install {MCP_PACKAGE}), or set MCP=false."
         ) from error
-    return endpoint.McpEndpoint(services, max_bars=settings.max_bars)
+    return endpoint.McpEndpoint(services, streams, max_bars=settings.max_bars)
 
 
 def _build_metrics_server(services: Services, settings: Settings, registry: CollectorRegistry) -> MetricsServer:

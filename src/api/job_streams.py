@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -52,7 +52,9 @@ class JobStreams:
         """End all streams."""
         self._closing.set()
 
-    async def follow(self, jobs: JobService, job_id: str, user_id: str, *, idle_s: float) -> AsyncIterator[Job | None]:
+    async def follow(
+        self, jobs: JobService, job_id: str, user_id: str, *, idle_s: float
+    ) -> AsyncGenerator[Job | None, None]:
         """Yield each state of a user's job until it has ended, and None after `idle_s` without a new one.
 
         Ends too if the job is deleted, the process stops, or the stream has lasted long enough.
@@ -78,6 +80,29 @@ class JobStreams:
         finally:
             self._open -= Counter([user_id])  # drops users without a stream
             await _settle(ending)
+
+    async def wait_for_end(self, jobs: JobService, job: Job, *, wait_s: float) -> Job:
+        """Return a job once it has ended, or as it is after `wait_s`, or when the process stops.
+
+        It is returned at once if no more jobs can be followed: its client then asks for it later, as after a wait that
+        was too short.
+        """
+        if wait_s <= 0 or job.state.is_final:
+            return job
+        try:
+            self.check_free(job.user_id)
+        except Busy:
+            return job
+        try:
+            async with (
+                asyncio.timeout(wait_s),
+                aclosing(self.follow(jobs, job.id, job.user_id, idle_s=wait_s)) as states,
+            ):
+                async for state in states:
+                    job = job if state is None else state
+        except TimeoutError:
+            return job
+        return job
 
     async def _end(self) -> None:
         try:

@@ -227,6 +227,16 @@ def result_not_found(result_id: str) -> ResultNotFound:
     return ResultNotFound("Backtest {id!r} does not exist or belongs to another user.", id=result_id)
 
 
+def error_of_code(code: str) -> type[ServiceError]:
+    """Return the kind of error that has a code, the most general one of several; ServiceError if none has it."""
+    kinds: list[type[ServiceError]] = [ServiceError]
+    for kind in kinds:
+        if kind.code == code:
+            return kind
+        kinds += kind.__subclasses__()
+    return ServiceError
+
+
 def job_not_found(job_id: str) -> JobNotFound:
     """Build the error for an id that no job of the user has."""
     return JobNotFound("Job {id!r} does not exist or belongs to another user.", id=job_id)

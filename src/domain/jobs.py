@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 from src.domain.any_case import AnyCase
 from src.domain.errors import bad_value
 from src.domain.instants import check_times
+from src.domain.portfolio import PortfolioConclusion, PortfolioRequest
 from src.domain.reported import INSTANT, reported
 from src.domain.runs import BacktestRequest
 from src.domain.sweep_outcomes import SweepConclusion
@@ -23,8 +24,8 @@ IDEMPOTENCY_KEY_PATTERN: Final = "^[ -~]+$"
 """A header holds ASCII only."""
 IDEMPOTENCY_KEY_ALLOWED: Final = f"1 to {MAX_IDEMPOTENCY_KEY_LENGTH} printable ASCII characters"
 
-JobRequest: TypeAlias = SweepRequest | WalkForwardRequest | BacktestRequest
-JobConclusion: TypeAlias = SweepConclusion | WalkForwardConclusion
+JobRequest: TypeAlias = SweepRequest | WalkForwardRequest | BacktestRequest | PortfolioRequest
+JobConclusion: TypeAlias = SweepConclusion | WalkForwardConclusion | PortfolioConclusion
 
 
 class JobKind(StrEnum):
@@ -33,12 +34,14 @@ class JobKind(StrEnum):
     SWEEP = "SWEEP"
     WALK_FORWARD = "WALK_FORWARD"
     BACKTEST = "BACKTEST"
+    PORTFOLIO = "PORTFOLIO"
 
 
 KIND_OF: Final = {
     SweepRequest: JobKind.SWEEP,
     WalkForwardRequest: JobKind.WALK_FORWARD,
     BacktestRequest: JobKind.BACKTEST,
+    PortfolioRequest: JobKind.PORTFOLIO,
 }
 
 
@@ -80,6 +83,8 @@ class StageName(StrEnum):
     """It measures how much the choice of the best row is overfitted."""
     SUPERIORITY = "SUPERIORITY"
     """It tests the best row against buying and holding; each row takes two steps."""
+    BARS = "BARS"
+    """It reads the bars of a portfolio and decides their signals; a step is a symbol."""
     RESULT = "RESULT"
     """It runs the tests of a walk-forward one after another and stores that as a result."""
 
@@ -125,7 +130,9 @@ class Job:
     started_ms: int | None = reported("When it was first begun; null before.", INSTANT, name="started_at", default=None)
     ended_ms: int | None = reported("When it ended; null before.", INSTANT, name="ended_at", default=None)
     done: int = reported(
-        "Units of work that are done and stored: rows of a sweep, folds of a walk-forward.", "count", default=0
+        "Units of work that are done and stored: rows of a sweep, folds of a walk-forward, symbols of a portfolio.",
+        "count",
+        default=0,
     )
     total: int | None = reported("Units of work in all; null while that is not known.", "count", default=None)
     rate: float | None = reported("Units per second lately; null if it is not running.", "1/s", default=None)
@@ -145,7 +152,8 @@ class Job:
     failure: JobFailure | None = reported("Why it failed; null if it did not.", name="error", default=None)
     warnings: tuple[str, ...] = reported("Warnings, in full sentences.", default=())
     result_id: str | None = reported(
-        "The id of what it made: of the sweep, of the walk-forward or of the backtest's result; null before.",
+        "The id of what it made: of the sweep, of the walk-forward, of the portfolio or of the backtest's result; null "
+        "before.",
         default=None,
     )
 

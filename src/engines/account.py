@@ -8,9 +8,10 @@ Margin of shorts without leverage: 1. a short opens at 100 % initial margin: its
 equity; 2. the proceeds stay locked until the units are bought back; 3. there is no maintenance margin and no borrowing
 cost; 4. the position is liquidated when buying it back would take all the cash.
 
-With leverage, the margin of a long or a short is its value ÷ leverage, and all other cash is outside of that margin.
-The position is liquidated at the price at which its margin has fallen to the maintenance margin, and at the latest
-where nothing of it is left: a position never loses more than its margin. Cash is negative by the amount borrowed.
+With leverage, and in a portfolio, a position is isolated: the margin of a long or a short is its value ÷ leverage, and
+all other cash is outside of that margin. The position is liquidated at the price at which its margin has fallen to the
+maintenance margin, and at the latest where nothing of it is left: a position never loses more than its margin. Cash is
+negative by the amount borrowed.
 """
 
 from __future__ import annotations
@@ -143,40 +144,49 @@ def purchase_at_risk(
 
 @compiled
 def purchase_at_volatility(
-    target: float, volatility: float, budget: float, price: float, fee_rate: float, margin_rate: float
+    fraction: float, equity: float, budget: float, price: float, fee_rate: float, margin_rate: float
 ) -> Purchase:
-    """Buy at `price` (after slippage) what is worth `target` ÷ `volatility` of the equity, at most the leverage.
+    """Buy at `price` (after slippage) what is worth `fraction` of the equity, at most the leverage.
 
     Parameters
     ----------
-    target, volatility
-        Per year, fractions; more than 0.
+    fraction
+        The target ÷ the volatility of the market, both per year.
+    equity
+        A position at the leverage takes all of it, costs included.
     budget
-        Equal to the equity, as no position is open. A position at the leverage takes all of it, costs included.
+        Less than the equity if other positions are open.
     """
-    fraction = target / volatility
     if fraction * margin_rate >= 1.0:
-        return purchase_for(budget, price, fee_rate, margin_rate)
-    return purchase_of(fraction * budget / price, budget, price, fee_rate, margin_rate)
+        return purchase_for(min(budget, equity), price, fee_rate, margin_rate)
+    return purchase_of(fraction * equity / price, budget, price, fee_rate, margin_rate)
 
 
 @compiled
 def size_entry(
-    cash: float, price: float, fixed_units: float, equity_fraction: float, fee_rate: float, margin_rate: float
+    cash: float,
+    equity: float,
+    price: float,
+    fixed_units: float,
+    equity_fraction: float,
+    fee_rate: float,
+    margin_rate: float,
 ) -> Purchase:
     """Return the size of an entry from a flat book; the same for both sides, as a short needs its value in margin.
 
     Parameters
     ----------
     cash
-        Equal to the equity, as no position is open.
+        What may be spent.
+    equity
+        Equal to the cash, unless other books share it.
     fixed_units
         The requested units; NaN if a fraction of equity is requested.
     equity_fraction
         0 < p ≤ 1; 1 for all cash. It includes the costs.
     """
     if math.isnan(fixed_units):
-        return purchase_for(min(cash, equity_fraction * cash), price, fee_rate, margin_rate)
+        return purchase_for(min(cash, equity_fraction * equity), price, fee_rate, margin_rate)
     return purchase_of(fixed_units, cash, price, fee_rate, margin_rate)
 
 
@@ -207,12 +217,7 @@ def cash_after_fill(cash: float, side: int, value: float, fee: float) -> float:
 
 @compiled
 def cash_outside(cash: float, value: float, fee: float, margin_rate: float) -> float:
-    """Return what of the cash before an entry the position can never lose: all but its margin and its fee, ≥ 0.
-
-    0 without leverage: a short then has all cash as its margin, and a long cannot lose more than it cost.
-    """
-    if margin_rate == 1.0:
-        return 0.0
+    """Return what of the cash before an entry an isolated position can never lose: all but its margin and fee, ≥ 0."""
     return max(subtract(cash, value * margin_rate + fee), 0.0)
 
 

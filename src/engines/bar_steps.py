@@ -93,8 +93,17 @@ def trade_range(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices
 def close_bar(
     book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, signal: int, funding_rate: float, plan: Plan
 ) -> None:
-    """Pay the funding of marks inside the bar, let entries expire, place the orders for `signal`, and fill the market
-    orders that do not wait for the open.
+    """Do what `decide` does, and fill the market orders that do not wait for the open."""
+    decide(book, fills, bar, prices, signal, funding_rate, plan)
+    if plan.is_filled_at_close and has_market_order(book, bar, plan):
+        fill_market_orders(book, fills, bar, prices.close, plan)
+
+
+@compiled
+def decide(
+    book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, signal: int, funding_rate: float, plan: Plan
+) -> None:
+    """Pay the funding of marks inside the bar, let entries expire, and place the orders for `signal`.
 
     `funding_rate` is the sum of the rates of funding inside the bar.
     """
@@ -104,8 +113,6 @@ def close_bar(
     place_orders(book, bar, prices.close, signal, plan)
     if plan.reprices_entry:
         reprice_entry(book, prices.close, plan)
-    if plan.is_filled_at_close and has_market_order(book, bar, plan):
-        fill_market_orders(book, fills, bar, prices.close, plan)
 
 
 @compiled

@@ -37,7 +37,9 @@ class Book:
     cash: float
     """Quote currency; includes the proceeds of a short, and is negative by what a long has borrowed."""
     outside_cash: float
-    """What of the cash the position cannot lose, except by funding."""
+    """What of the cash an isolated position cannot lose, except by funding; 0 if it is not isolated."""
+    other_equity: float
+    """What other books that share this cash hold besides it, in the quote currency; 0 of a single run."""
     position: float
     """Units of the base asset; negative when short, 0 when flat."""
     entry_price: float

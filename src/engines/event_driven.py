@@ -244,7 +244,7 @@ class EventDrivenEngine:
         if len(signals) != len(bars):
             raise ValueError(f"{len(signals)} signals for {len(bars)} bars")
         plan = build_plan(rules)
-        books, fills = create_book(rules.initial_cash), _allocate_fills(signals.action, plan)
+        books, fills = create_book(rules.initial_cash), allocate_fills(signals.action, plan)
         cash, position, equity = np.empty((3, len(bars)))
         answers = np.full(len(bars), NOT_ASKED, dtype=np.int8)
         _simulate_inside(
@@ -273,7 +273,7 @@ class EventDrivenEngine:
             plan_record(plan._replace(intrabar=policy)) for policy in (plan.intrabar, OTHER_POLICY[plan.intrabar])
         )
         books = create_book(rules.initial_cash)
-        fills = _allocate_fills(signals.action, plan)
+        fills = allocate_fills(signals.action, plan)
         cash, position, equity = np.empty((3, len(bars)))
         marks = marks_of(bars, rules.funding)
         arrays = (bars.open, bars.high, bars.low, bars.close, signals.action, marks)
@@ -310,15 +310,16 @@ def _conclude(
         ambiguous_bars=int(ended["ambiguous_bars"]),
         is_liquidated=bool(ended["is_liquidated"]),
         liquidations=int(ended["liquidations"]),
-        liquidation_distance=_known(float(ended["liquidation_distance"])),
+        liquidation_distance=known_distance(float(ended["liquidation_distance"])),
     )
 
 
-def _known(distance: float) -> float | None:
+def known_distance(distance: float) -> float | None:
+    """Return a distance from the liquidation level; None if nothing was ever at risk."""
     return distance if math.isfinite(distance) else None
 
 
-def _allocate_fills(action: NDArray[np.int8], plan: Plan) -> NDArray[np.void]:
+def allocate_fills(action: NDArray[np.int8], plan: Plan) -> NDArray[np.void]:
     """Return an array for all possible fills: a buy or sell gives at most one entry."""
     entries = np.count_nonzero(np.abs(action) == 1 if plan.allowed_side == 0 else action == plan.allowed_side)
     return np.empty(plan.most_fills * entries, dtype=FILL_DTYPE)

@@ -47,8 +47,20 @@ def has_market_order(book: Book, bar: int, plan: Plan) -> bool:
 @compiled
 def fill_market_orders(book: Book, fills: NDArray[np.void], bar: int, price: float, plan: Plan) -> None:
     """Fill the market orders, exits before entries: a reversal is two fills at one price."""
+    fill_market_exit(book, fills, bar, price, plan)
+    fill_market_entry(book, fills, bar, price, plan)
+
+
+@compiled
+def fill_market_exit(book: Book, fills: NDArray[np.void], bar: int, price: float, plan: Plan) -> None:
+    """Close a position at the market; the caller knows that a market order waits."""
     if book.position != 0.0:
         close_position(book, fills, bar, price, costs_of(plan), SIGNAL if book.exit_waits else TIME, plan)
+
+
+@compiled
+def fill_market_entry(book: Book, fills: NDArray[np.void], bar: int, price: float, plan: Plan) -> None:
+    """Enter at the market, if such an entry waits."""
     if book.entry_side != 0 and plan.entry_kind == MARKET_ENTRY:
         open_position(book, fills, bar, price, costs_of(plan), SIGNAL, plan)
 

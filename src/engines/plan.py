@@ -69,6 +69,8 @@ class Plan(NamedTuple):
     margin_rate: float
     """The part of a position's value that it pays: 1 ÷ leverage."""
     maintenance_rate: float
+    is_isolated: bool
+    """Whether a position can lose its margin and its fee only; otherwise all cash is the margin of a short."""
     funding_rate: float
     """What the marks of funding of a bar (`funding_marks`) are multiplied with: 0 without funding."""
     allowed_side: int
@@ -175,6 +177,7 @@ def build_plan(rules: TradingRules) -> Plan:
         first_stop_atr=_or_nan(exits.first_stop_atr),
         margin_rate=1.0 / float(rules.margin.leverage),
         maintenance_rate=float(rules.margin.maintenance_rate),
+        is_isolated=rules.margin.leverage != 1,
         funding_rate=float(rules.funding.rate_of_marks),
         allowed_side=ALLOWED_SIDES[rules.direction],
         is_filled_at_close=rules.fill is FillTiming.SAME_CLOSE,

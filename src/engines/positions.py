@@ -140,17 +140,17 @@ def first_stop_distance(price: float, side: int, atr: float, plan: Plan) -> floa
 @compiled
 def size_position(book: Book, side: int, price: float, fee_rate: float, plan: Plan) -> Purchase:
     """Return the size of an entry at `price` (after slippage); the book is flat."""
-    cash = book.cash
+    cash, equity = book.cash, book.cash + book.other_equity
     if not math.isnan(plan.quote_amount):
         return purchase_worth(plan.quote_amount, cash, price, fee_rate, plan.margin_rate)
     if not math.isnan(plan.risk_fraction):
-        risk = plan.risk_fraction * cash
+        risk = plan.risk_fraction * equity
         loss = first_stop_distance(price, side, book.entry_atr, plan)
         return purchase_at_risk(risk, loss, cash, price, fee_rate, plan.margin_rate)
     if plan.uses_volatility:
-        target, volatility = plan.volatility_target, book.entry_volatility
-        return purchase_at_volatility(target, volatility, cash, price, fee_rate, plan.margin_rate)
-    return size_entry(cash, price, plan.fixed_units, plan.equity_fraction, fee_rate, plan.margin_rate)
+        fraction = plan.volatility_target / book.entry_volatility
+        return purchase_at_volatility(fraction, equity, cash, price, fee_rate, plan.margin_rate)
+    return size_entry(cash, equity, price, plan.fixed_units, plan.equity_fraction, fee_rate, plan.margin_rate)
 
 
 @compiled
@@ -231,7 +231,7 @@ def open_position(
     write_fill(book, fills, bar, side, purchase.quantity, price, purchase.fee, reason, impact)
     book.reduced_entries += purchase.is_reduced
     value = purchase.quantity * price
-    book.outside_cash = cash_outside(book.cash, value, purchase.fee, plan.margin_rate)
+    book.outside_cash = cash_outside(book.cash, value, purchase.fee, plan.margin_rate) if plan.is_isolated else 0.0
     book.cash = cash_after_fill(book.cash, side, value, purchase.fee)
     book.position = side * purchase.quantity
     book.entry_price = price

@@ -176,7 +176,7 @@ def take_portion(
     fee = quantity * price * terms.fee_rate
     write_fill(book, fills, bar, side, quantity, price, fee, TAKE_PROFIT, 0.0)
     book.cash = cash_after_fill(book.cash, side, quantity * price, fee)
-    if has_leverage:
+    if plan.is_isolated:
         book.outside_cash = book.cash - own_cash * (1.0 - quantity / held)
     book.position += side * quantity
     if book.stop_reason == LIQUIDATION:
@@ -188,9 +188,9 @@ def take_portion(
 def cash_for_addition(book: Book, price: float, plan: Plan) -> float:
     """Return what an addition may spend on margin and fee.
 
-    That of a short without leverage is its whole value, so its value and that of what it adds may not exceed equity.
+    All cash is the margin of a short that is not isolated: its value and that of what it adds may not exceed equity.
     """
-    if plan.margin_rate != 1.0:
+    if plan.is_isolated:
         return book.outside_cash
     if book.position > 0.0:
         return book.cash
@@ -235,7 +235,8 @@ def add_units(
     write_fill(book, fills, bar, side, bought.quantity, price, bought.fee, reason, impact)
     book.reduced_entries += bought.is_reduced
     value, whole = bought.quantity * price, held + bought.quantity
-    book.outside_cash = cash_outside(book.outside_cash, value, bought.fee, plan.margin_rate)
+    if plan.is_isolated:
+        book.outside_cash = cash_outside(book.outside_cash, value, bought.fee, plan.margin_rate)
     book.cash = cash_after_fill(book.cash, side, value, bought.fee)
     exit_impact = volume_impact(costs_of(plan), whole, book.bar_volume)
     own_break_even = break_even_price(price, side, terms.fee_rate, costs_of(plan), exit_impact)

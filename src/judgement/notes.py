@@ -27,12 +27,16 @@ def list_notes(evidence: Evidence) -> Iterator[Reason]:
     yield from _notes_on_trials(evidence)
 
 
+def note_simulated_prices() -> Reason:
+    """Return the note on bars that were drawn from a seed."""
+    return make_note(
+        ReasonCode.SIMULATED_PRICES, "The prices are simulated: these figures tell nothing about a real market."
+    )
+
+
 def _notes_on_prices(evidence: Evidence) -> Iterator[Reason]:
     if evidence.is_simulated:
-        yield make_note(
-            ReasonCode.SIMULATED_PRICES,
-            "The prices are simulated: these figures tell nothing about a real market.",
-        )
+        yield note_simulated_prices()
     entries, units = evidence.reduced_entries, evidence.rules.sizing.fixed_units
     if entries:
         size = "the size asked for" if units is None else f"the fixed size of {units:g}"

@@ -8,6 +8,7 @@ from typing import Final
 from src.domain.bar_quality import Gap
 from src.domain.confidence import Deflation
 from src.domain.instants import iso_time
+from src.domain.performance import Metrics
 from src.domain.trading import Direction
 from src.domain.verdict import Reason, ReasonCode, VerdictLevel
 from src.judgement.deflation import LEVEL
@@ -39,9 +40,9 @@ MIN_ROUNDED_TRIALS: Final = 10
 """Effective trials from which sentences say a whole number."""
 
 
-def data_objections(evidence: Evidence) -> Iterator[Reason]:
+def data_objections(metrics: Metrics) -> Iterator[Reason]:
     """Yield the objections to the amount of data."""
-    trades, bars = evidence.metrics.total_trades, evidence.metrics.bars
+    trades, bars = metrics.total_trades, metrics.bars
     if trades < MIN_CLOSED_TRADES:
         yield make_objection(
             VerdictLevel.TOO_LITTLE_DATA,
@@ -64,9 +65,8 @@ def data_objections(evidence: Evidence) -> Iterator[Reason]:
 
 def luck_objections(evidence: Evidence) -> Iterator[Reason]:
     """Yield the objections that luck may explain the result."""
+    yield from sharpe_objections(evidence.metrics, evidence.deflation)
     probability = deflated_sharpe(evidence.deflation)
-    if probability is not None and probability < MIN_DEFLATED_SHARPE:
-        yield _low_deflated_sharpe(evidence, probability)
     yield from _timing_objections(evidence, probability is not None and probability >= MIN_DEFLATED_SHARPE)
     yield from _sweep_objections(evidence)
 
@@ -82,12 +82,15 @@ def deflated_sharpe(deflation: Deflation) -> float | None:
     return min((probability for probability in found if probability is not None), default=None)
 
 
-def _low_deflated_sharpe(evidence: Evidence, probability: float) -> Reason:
-    deflation, sharpe = evidence.deflation, evidence.metrics.sharpe_ratio
+def sharpe_objections(metrics: Metrics, deflation: Deflation) -> Iterator[Reason]:
+    """Yield the objection that luck may explain the Sharpe ratio, given all trials."""
+    probability, sharpe = deflated_sharpe(deflation), metrics.sharpe_ratio
+    if probability is None or probability >= MIN_DEFLATED_SHARPE:
+        return
     is_negative = sharpe is not None and sharpe < 0
     meaning = "The Sharpe ratio is negative" if is_negative else "Luck may explain the Sharpe ratio"
     hurdle = "0" if deflation.trials <= 1 else f"what luck alone gives the best of {deflation.trials:,} trials"
-    return make_objection(
+    yield make_objection(
         VerdictLevel.DOUBTFUL,
         ReasonCode.LOW_DEFLATED_SHARPE,
         f"{meaning}: the probability that the true one is over {hurdle} is "

@@ -41,12 +41,12 @@ def reach_verdict(evidence: Evidence) -> Verdict:
     """Return the level, the reasons (the gravest first, notes last) and the checks that were not made."""
     objections = [
         *leak_objections(evidence),
-        *data_objections(evidence),
+        *data_objections(evidence.metrics),
         *luck_objections(evidence),
         *execution_objections(evidence),
     ]
     objections += _power_objections(evidence, objections)
-    reasons = sorted([*objections, *list_notes(evidence)], key=_rank)
+    reasons = sorted([*objections, *list_notes(evidence)], key=rank_reason)
     return Verdict(
         level=next((reason.level for reason in reasons if reason.level is not None), VerdictLevel.NO_OBJECTION),
         reasons=tuple(reasons),
@@ -54,7 +54,8 @@ def reach_verdict(evidence: Evidence) -> Verdict:
     )
 
 
-def _rank(reason: Reason) -> tuple[int, int]:
+def rank_reason(reason: Reason) -> tuple[int, int]:
+    """Return the place of a reason in a verdict: the gravest first, notes last."""
     gravity = len(_LEVELS) if reason.level is None else _LEVELS.index(reason.level)
     return gravity, _CODES.index(reason.code)
 

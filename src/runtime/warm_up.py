@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from src.engines.registry import ENGINES
-from src.service.warm_up import warm_up, warm_up_detail, warm_up_rules, warm_up_sweeps
+from src.service.warm_up import warm_up, warm_up_detail, warm_up_portfolios, warm_up_rules, warm_up_sweeps
 
 
 def main() -> None:
@@ -15,4 +15,5 @@ def main() -> None:
     warm_up_rules()
     warm_up_sweeps()
     warm_up_detail()
+    warm_up_portfolios()
     print(f"Compile cache filled in {time.perf_counter() - started:.1f} s")

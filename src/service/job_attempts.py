@@ -49,14 +49,15 @@ class _PinnedBars:
 
 
 async def prepare_pinned(
-    backtests: BacktestService, handle: JobHandle, request: BacktestRequest, *, warm_up_bars: int
+    backtests: BacktestService, handle: JobHandle, request: BacktestRequest, *, warm_up_bars: int, part: str = PART
 ) -> tuple[BacktestRequest, MarketSeries, Predictions | None]:
     """Return what `BacktestService.prepare` returns, with bars that do not change from one attempt to the next.
 
-    The market of the returned request is the range of these bars, so that a run of it has the same ones. Raises
-    Conflict if the source has other bars there than before.
+    They are remembered in the job's `part`; a job of several markets has one for each. The market of the returned
+    request is the range of these bars, so that a run of it has the same ones. Raises Conflict if the source has other
+    bars there than before.
     """
-    stored = (await handle.parts()).get(PART)
+    stored = (await handle.parts()).get(part)
     pinned = None if stored is None else _read(stored)
     if pinned is not None:
         request = pinned.pin(request)
@@ -69,7 +70,7 @@ async def prepare_pinned(
         filters=_filters_of(backtest),
     )
     if pinned is None:
-        await handle.note(None, JobPart(name=PART, content=_write(found)))
+        await handle.note(None, JobPart(name=part, content=_write(found)))
         return found.pin(backtest), series, predictions
     if found.fingerprint != pinned.fingerprint:
         raise _changed(handle.job.id)

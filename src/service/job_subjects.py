@@ -9,14 +9,18 @@ from typing import Final
 from src.domain.errors import JobNotFound, UnreadableResult
 from src.domain.jobs import JobRequest, JobSubject
 from src.domain.parameters import parameters_of
+from src.domain.portfolio import PortfolioRequest
 from src.domain.runs import BacktestRequest
 from src.domain.strategy import ModelChoice
 from src.domain.sweeps import SweepRequest
+from src.domain.walk_forward import WalkForwardRequest
 from src.ports.jobs import JobStore
 from src.strategies.registry import PARAMS
 
 MAX_KEPT: Final = 10_000
 """Subjects in memory: some hundred bytes each, while a request of a sweep may have 80,000 values."""
+
+MAX_SHOWN_SYMBOLS: Final = 3
 
 _NAMES: Final = {params: name for name, params in PARAMS.items()}
 _MODEL_PATH: Final = next(item for item in parameters_of(ModelChoice) if item.parameter.name == "model_path")
@@ -24,17 +28,23 @@ _MODEL_PATH: Final = next(item for item in parameters_of(ModelChoice) if item.pa
 
 def subject_of(request: JobRequest) -> JobSubject:
     """Return what a job with this request is about."""
-    sweep = request if isinstance(request, SweepRequest | BacktestRequest) else request.sweep
-    backtest = sweep.backtest if isinstance(sweep, SweepRequest) else sweep
+    sweep = request.sweep if isinstance(request, WalkForwardRequest) else request
+    backtest = sweep if isinstance(sweep, BacktestRequest) else sweep.backtest
     model = backtest.strategy.model
     return JobSubject(
-        symbol=backtest.market.symbol,
+        symbol=_shorten(request.symbols) if isinstance(request, PortfolioRequest) else backtest.market.symbol,
         interval=backtest.market.interval.name,
         source=backtest.market.source,
         strategy=_NAMES[type(backtest.strategy)],
         model=None if model is None else str(_MODEL_PATH.write(model.reference)),
         swept=tuple(item.name for item in sweep.parameters) if isinstance(sweep, SweepRequest) else (),
     )
+
+
+def _shorten(symbols: tuple[str, ...]) -> str:
+    """Return the first symbols, and how many more there are."""
+    shown = ", ".join(symbols[:MAX_SHOWN_SYMBOLS])
+    return shown if len(symbols) <= MAX_SHOWN_SYMBOLS else f"{shown} and {len(symbols) - MAX_SHOWN_SYMBOLS} more"
 
 
 @dataclass(slots=True, eq=False)

@@ -18,6 +18,7 @@ from src.service.jobs import JobService
 from src.service.later_checks import LaterChecks
 from src.service.markets import MarketService
 from src.service.models import ModelService
+from src.service.portfolios import PortfolioService
 from src.service.results import ResultService
 from src.service.sweeps import SweepService
 from src.service.tearsheets import TearSheets
@@ -79,6 +80,7 @@ class Services:
         datasets: DatasetService,
         jobs: JobService,
         sweeps: SweepService,
+        portfolios: PortfolioService,
         downloads: DownloadBoard,
         signer: Signer,
         steps: Steps,
@@ -92,6 +94,7 @@ class Services:
         self.datasets = datasets
         self.jobs = jobs
         self.sweeps = sweeps
+        self.portfolios = portfolios
         self.downloads = downloads
         self.signer = signer
         self.steps = steps

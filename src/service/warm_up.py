@@ -20,6 +20,7 @@ from src.domain.sweeps import SweepRequest, SweptParameter
 from src.domain.trading import EngineName, FillTiming, TradingRules
 from src.domain.trial_states import EMPTY_LEDGER, LedgerUpdate
 from src.engines.event_driven import EventDrivenEngine
+from src.engines.portfolio import run_portfolio
 from src.features.ohlcv import build_features
 from src.indicators.indicator import read_columns
 from src.indicators.registry import INDICATORS
@@ -87,6 +88,13 @@ def warm_up_detail() -> None:
         exits=Exits(stop_loss_rate=0.02),
     )  # fmt: skip
     EventDrivenEngine().run(bars, Crossover(CrossoverParams(fast=3, slow=8)).signals(StrategyInputs(bars=bars)), rules)
+
+
+def warm_up_portfolios() -> None:
+    """Load what trades several symbols with one cash; as `warm_up_detail`."""
+    bars = _wave(200)
+    signals = Crossover(CrossoverParams(fast=3, slow=8)).signals(StrategyInputs(bars=bars))
+    run_portfolio([bars], [signals], [TradingRules(fill=FillTiming.NEXT_OPEN)], most_open=1)
 
 
 def warm_up_sweeps() -> None:

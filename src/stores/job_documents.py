@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 from src.domain.errors import InvalidInput, UnreadableResult, job_not_found
 from src.domain.jobs import Job, JobConclusion, JobKind, JobPage, JobRequest
+from src.domain.portfolio import PortfolioConclusion, PortfolioRequest
 from src.domain.runs import BacktestRequest
 from src.domain.sweep_outcomes import SweepConclusion
 from src.domain.sweeps import SweepRequest
@@ -33,10 +34,12 @@ _REQUESTS: Final[Mapping[str, type]] = {
     JobKind.SWEEP: SweepRequest,
     JobKind.WALK_FORWARD: WalkForwardRequest,
     JobKind.BACKTEST: BacktestRequest,
+    JobKind.PORTFOLIO: PortfolioRequest,
 }
 _CONCLUSIONS: Final[Mapping[str, type]] = {
     JobKind.SWEEP: SweepConclusion,
     JobKind.WALK_FORWARD: WalkForwardConclusion,
+    JobKind.PORTFOLIO: PortfolioConclusion,
 }
 _FAULTS: Final = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, InvalidInput)
 """The exceptions that reading a damaged document can raise."""

@@ -158,7 +158,9 @@ def trade_at_market(
         price = open_[bar] if delay else close[bar]
         if is_entry:
             price = slipped_price(price, 1, plan.slippage_rate)
-            bought = size_entry(sizing_cash, price, plan.fixed_units, plan.equity_fraction, plan.fee_rate, 1.0)
+            bought = size_entry(
+                sizing_cash, sizing_cash, price, plan.fixed_units, plan.equity_fraction, plan.fee_rate, 1.0
+            )
             if sizing_cash <= ABSOLUTE_TOLERANCE or bought.quantity <= SMALLEST_ORDER:
                 continue
             position = bought.quantity

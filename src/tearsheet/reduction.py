@@ -50,6 +50,7 @@ _RULES: Final[Mapping[str, Callable[[Values, NDArray[np.int64]], Values]]] = {
     "equity": _last,
     "cash": _last,
     "position": _last,
+    "open_positions": _highest,
     "drawdown": _lowest,
     "buy_and_hold": _last,
     "rebased": _last,

@@ -84,6 +84,16 @@ PAGES: Final = (
         styles=("css/jobs.css", "css/sweep.css"),
         data="/api/walk-forwards/{id}",
     ),
+    # Before the page of one portfolio, whose path it would match too.
+    Page(path="/portfolios/new", name="new_portfolio", title="New portfolio", nav="/jobs", styles=("css/new.css",)),
+    Page(
+        path="/portfolios/{id}",
+        name="portfolio",
+        title="Portfolio",
+        nav="/jobs",
+        styles=("css/jobs.css", "css/sweep.css", "css/tearsheet.css", "css/portfolio.css"),
+        data="/api/portfolios/{id}",
+    ),
     Page(path="/data", name="data", title="Data", nav="/data", styles=("css/data.css",)),
     Page(
         path="/docs",

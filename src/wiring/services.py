@@ -25,6 +25,8 @@ from src.service.later_checks import LaterChecks
 from src.service.market_runs import MarketRuns
 from src.service.markets import MarketService
 from src.service.models import ModelService
+from src.service.portfolio_task import PortfolioTask
+from src.service.portfolios import PortfolioService
 from src.service.results import ResultService
 from src.service.retention import Retention
 from src.service.services import Services, Steps
@@ -33,7 +35,14 @@ from src.service.sweep_task import SweepTask
 from src.service.sweeps import SweepService
 from src.service.tearsheets import TearSheets
 from src.service.walk_forward_task import WalkForwardTask
-from src.service.warm_up import settle_memory, warm_up, warm_up_detail, warm_up_rules, warm_up_sweeps
+from src.service.warm_up import (
+    settle_memory,
+    warm_up,
+    warm_up_detail,
+    warm_up_portfolios,
+    warm_up_rules,
+    warm_up_sweeps,
+)
 from src.settings import Settings
 from src.stores.documents import prepare_documents
 from src.wiring.adapters import BARS_FOLDER, Adapters, build_adapters
@@ -74,6 +83,7 @@ def build_services(settings: Settings, meters: Meters = UNMEASURED) -> Services:
             estimating=adapters.estimating,
             max_combinations=settings.max_sweep_combinations,
         ),
+        portfolios=PortfolioService(jobs=jobs, backtests=backtests, computing=computing),
         later_checks=_build_later_checks(settings, adapters, sources, models),
         tearsheets=TearSheets(sources=sources, engines=ENGINES, computing=computing, timeout_s=timeout_s),
         models=models,
@@ -141,6 +151,7 @@ def _build_tasks(settings: Settings, backtests: BacktestService, ledger: TrialLe
         SweepTask(backtests=patient, ledger=ledger, executor=executor, max_combinations=most),
         WalkForwardTask(backtests=patient, ledger=ledger, executor=executor, max_combinations=most),
         BacktestTask(backtests=patient),
+        PortfolioTask(backtests=patient, ledger=ledger),
     )
     return {task.kind: task for task in tasks}
 
@@ -165,6 +176,7 @@ def _build_steps(settings: Settings, adapters: Adapters, job_runner: JobRunner, 
             adapters.runner.warm_up,
             _on_thread(warm_up_sweeps),
             _on_thread(warm_up_detail),
+            _on_thread(warm_up_portfolios),
             adapters.job_store.remove_leftovers,
             functools.partial(
                 _run_together,

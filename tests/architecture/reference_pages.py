@@ -18,6 +18,7 @@ from src.domain.judgement import Judgement, SampleResult
 from src.domain.later_checks import Neighbors, OtherMarkets, ResolvedFills
 from src.domain.parameters import DeclaredParameter, parameters_of
 from src.domain.performance import METRIC_DEFINITIONS, Metrics
+from src.domain.portfolio import PortfolioRequest
 from src.domain.reported import reported_fields
 from src.domain.runs import BacktestRequest
 from src.domain.verdict import ReasonCode, Unchecked, UncheckedCode, VerdictLevel
@@ -79,6 +80,8 @@ def parameters_table() -> str:
         if item.rung_kind is not None:
             summary = (item.rung_kind.__doc__ or "").partition("\n")[0]
             parts += [f"## A rung of `{item.parameter.name}`", summary, _parameters(parameters_of(item.rung_kind))]
+    own = [item for item in parameters_of(PortfolioRequest) if len(item.path) == 1]
+    parts += ["## A portfolio", "Beside `symbols` and `backtest`.", _parameters(own)]
     for name, params in PARAMS.items():
         parts += [f"## Strategy `{name}`", summary_of(name), _parameters(parameters_of(params))]
     return "\n\n".join(parts)

@@ -33,14 +33,16 @@ def post(service: str, query: str) -> Any:
     return answer["data"]
 
 
-def selection(types: dict[str, Any], name: str) -> str:
-    """Select everything of a type, down to its leaves."""
+def selection(types: dict[str, Any], name: str, outer: tuple[str, ...] = ()) -> str:
+    """Select everything of a type, down to its leaves, but no type inside itself."""
     parts = []
     for field in types[name]["fields"]:
         kind = field["type"]
         while kind.get("ofType"):
             kind = kind["ofType"]
-        inner = selection(types, kind["name"]) if kind["kind"] == "OBJECT" else ""
+        if kind["name"] in (*outer, name):
+            continue
+        inner = selection(types, kind["name"], (*outer, name)) if kind["kind"] == "OBJECT" else ""
         parts.append(f"{field['name']} {inner}")
     return "{ " + " ".join(parts) + " }"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ from tests.server import RunningService
 
 BARS = {"symbol": "BTCUSDT", "interval": "1h", "source": "simulated", "seed": 7, "limit": 600}
 RSI = {**BARS, "strategy": {"rsi": {"length": 5}}}
-MAX_TOOL_CHARACTERS = 10_800
+MAX_TOOL_CHARACTERS = 12_500
 MAX_TEXT_CHARACTERS = 8000
 SWEEP_S = 240.0
 INITIALIZE = {
@@ -89,11 +90,12 @@ def run_id(text: str) -> str:
     return line.removeprefix("Run: ")
 
 
-async def test_agent_sees_seven_short_tools(agent: Agent) -> None:
+async def test_agent_sees_eight_short_tools(agent: Agent) -> None:
     async with agent.connect() as client:
         tools = (await client.list_tools()).tools
     assert {tool.name for tool in tools} == {
-        "backtest_strategy", "backtest_model", "get_run", "compare", "data_quality", "start_sweep", "get_sweep"
+        "backtest_strategy", "backtest_model", "get_run", "compare", "data_quality", "start_sweep", "get_sweep",
+        "run_portfolio_backtest",
     }  # fmt: skip
     assert sum(len(tool.model_dump_json()) for tool in tools) < MAX_TOOL_CHARACTERS
     assert all(tool.input_schema["additionalProperties"] is False for tool in tools)
@@ -116,6 +118,26 @@ async def test_strategy_answer_begins_with_its_verdict(agent: Agent, agents: str
 async def test_strategy_without_parameters_is_an_empty_object(agent: Agent) -> None:
     text = await call(agent, "backtest_strategy", **BARS, strategy={"buy_and_hold": {}})
     assert "Strategy: Buy and Hold" in text
+
+
+async def test_portfolio_answer_begins_with_its_verdict(agent: Agent, agents: str) -> None:
+    backtest = {name: value for name, value in RSI.items() if name != "symbol"}
+    asked = {"symbols": ["BTCUSDT", "ETHUSDT"], "backtest": backtest, "max_open": 1, "rank": "VOLUME"}
+    text = await call(agent, "run_portfolio_backtest", **asked)
+    [portfolio_id] = re.findall(r"^Portfolio: (\S+)$", text, re.MULTILINE)
+    while "Not done" in text:
+        text = await call(agent, "run_portfolio_backtest", portfolio_id=portfolio_id)
+    stored = httpx.get(f"{agents}/api/portfolios/{portfolio_id}").json()["data"]
+    conclusion, settings = stored["conclusion"], stored["settings"]
+    level = VerdictLevel(conclusion["verdict"]["level"])
+    assert text.startswith(f"VERDICT: {level} ({level.meaning})\n")
+    assert all(reason["text"][:400] in text for reason in conclusion["verdict"]["reasons"])
+    assert text.index("VERDICT") < text.index(f"total return {conclusion['metrics']['total_return']:.4g} %")
+    for share in conclusion["symbols"]:
+        assert f"\n{share['symbol']},{share['profit']:.4g},{share['contribution']:.4g}," in text
+    assert (stored["job"]["user_id"], settings["max_open"], settings["rank"]) == ("agent", 1, "VOLUME")
+    assert len(text) < MAX_TEXT_CHARACTERS
+    assert await call(agent, "run_portfolio_backtest", portfolio_id=portfolio_id) == text
 
 
 async def test_model_answer_has_the_verdict_after_training(agent: Agent, agents: str, tmp_path: Path) -> None:
@@ -261,6 +283,11 @@ async def test_estimate_of_sweep_starts_nothing(agent: Agent, agents: str) -> No
         ("backtest_model", {**BARS, "model": "none.pkl"}, "MODEL_NOT_FOUND", None),
         ("no_such_tool", {}, "INVALID_INPUT", "tool"),
         ("start_sweep", {"backtest": RSI}, "INVALID_INPUT", "parameters"),
+        ("run_portfolio_backtest", {"backtest": RSI}, "INVALID_INPUT", "symbols"),
+        ("run_portfolio_backtest", {"symbols": ["A"]}, "INVALID_INPUT", "backtest"),
+        ("run_portfolio_backtest", {"symbols": ["A"], "backtest": "rsi"}, "INVALID_INPUT", "backtest"),
+        ("run_portfolio_backtest", {"symbols": ["A"], "backtest": RSI}, "INVALID_INPUT", "backtest.symbol"),
+        ("run_portfolio_backtest", {"portfolio_id": "none"}, "JOB_NOT_FOUND", None),
         ("start_sweep", SWEEP | {"backtest": "rsi"}, "INVALID_INPUT", "backtest"),
         ("start_sweep", SWEEP | {"backtest": BARS}, "INVALID_INPUT", "backtest.strategy"),
         ("start_sweep", SWEEP | {"backtest": RSI | {"extra": 1}}, "INVALID_INPUT", "backtest.extra"),

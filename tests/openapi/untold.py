@@ -2,7 +2,7 @@
 
 Everything that the service refuses must be told by its OpenAPI document. JSON Schema compares no two values and knows
 no units, so a request may break one of the rules below and still be valid by the document: this list is short, and each
-rule has its reason. The last three functions make up for what schemathesis 4.32 cannot do with the document.
+rule has its reason. The last four functions make up for what schemathesis 4.32 cannot do with the document.
 """
 
 from __future__ import annotations
@@ -239,6 +239,16 @@ def before_load_schema(context: schemathesis.HookContext, raw_schema: dict[str, 
                     first = rule.get("anyOf", [{}])[0].get("properties", {})
                     if "'seed'" in str(rule) or (first and set(first) <= _OF_ONE_ALTERNATIVE):
                         rule["anyOf"] = rule["anyOf"][:1]
+
+
+@schemathesis.hook
+def map_body(context: schemathesis.HookContext, body: Any) -> Any:
+    """Have no request wait for the end of a job: a run has some seconds for all operations."""
+    if not isinstance(body, dict) or "symbols" not in body:
+        return body
+    waited = body.get("wait_seconds")
+    is_wrong = isinstance(waited, bool) or not isinstance(waited, int | float | None) or not 0 <= (waited or 0) <= 60
+    return body if is_wrong else {**body, "wait_seconds": 0}
 
 
 @schemathesis.hook

@@ -24,6 +24,7 @@ from src.domain.funding import Funding, FundingKind
 from src.domain.intervals import Interval
 from src.domain.ladders import AddEntry, TakeProfit
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Margin, Sizing
+from src.domain.portfolio import SymbolRun
 from src.domain.signals import Action, Signals, StrategyDescription
 from src.domain.simulation import FillReason, Side, Simulation
 from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
@@ -183,7 +184,7 @@ class Scenario:
         return simulation
 
 
-def fills_of(simulation: Simulation) -> list[ExpectedFill]:
+def fills_of(simulation: Simulation | SymbolRun) -> list[ExpectedFill]:
     """Return the fills of a run in the form of the drawings."""
     return [
         rounded(

@@ -24,6 +24,7 @@ from src.service.jobs import JobService
 from src.service.later_checks import LaterChecks
 from src.service.markets import MarketService
 from src.service.models import ModelService
+from src.service.portfolios import PortfolioRows, PortfolioService
 from src.service.results import ResultService
 from src.service.sweeps import SweepService
 from src.service.tearsheets import TearSheets
@@ -59,6 +60,7 @@ class GraphQLContext(BaseContext):
         self.warnings: list[dict[str, object]] = []
         self._reading = asyncio.Lock()
         self._results: dict[str, Any] = {}
+        self._portfolios: dict[str, PortfolioRows] = {}
         self._claimed_bars = 0
         self._claimed_rows = 0
         self._claimed_summaries = 0
@@ -85,9 +87,23 @@ class GraphQLContext(BaseContext):
             dressed: Dressed = self._results[result_id]
             return dressed
 
+    async def read_portfolio(self, portfolio_id: str) -> PortfolioRows:
+        """Read the rows of a portfolio, once for all fields of the document that ask for them.
+
+        Raises JobNotFound; Conflict if it has not succeeded; TooLarge as `claim_bars` does.
+        """
+        async with self._reading:
+            if portfolio_id not in self._portfolios:
+                conclusion = (await self.portfolios.get(portfolio_id)).conclusion
+                # Those of several symbols can be more than one field may ask for: they alone are what a document has.
+                self.claim_bars(min(conclusion.metrics.bars if conclusion else 0, self.max_bars))
+                self._portfolios[portfolio_id] = await self.portfolios.rows(portfolio_id)
+            return self._portfolios[portfolio_id]
+
     def forget_results(self) -> None:
         """Drop the results that were read; the response keeps the columns that it will write."""
         self._results.clear()
+        self._portfolios.clear()
 
     async def claim_result(self, result_id: str) -> None:
         """Count the bars of a stored result, without reading its columns; raises ResultNotFound and TooLarge."""
@@ -187,6 +203,10 @@ class GraphQLContext(BaseContext):
     @property
     def sweeps(self) -> SweepService:
         return services_of(self._request).sweeps
+
+    @property
+    def portfolios(self) -> PortfolioService:
+        return services_of(self._request).portfolios
 
     @property
     def job_streams(self) -> JobStreams:

@@ -16,6 +16,7 @@ from src.domain.funding import FundingKind
 from src.domain.jobs import JobKind, JobState, StageName
 from src.domain.order_rules import EntryType
 from src.domain.parameters import parameters_of
+from src.domain.portfolio import Rank
 from src.domain.signals import OutputKind
 from src.domain.sweeps import Comparison, Goal, Reduce, Scale, SearchKind
 from src.domain.trading import Direction, EngineName, FillTiming, IntrabarPolicy
@@ -38,6 +39,7 @@ __all__ = [
     "JobKind",
     "JobState",
     "OutputKind",
+    "Rank",
     "Reduce",
     "RunStatus",
     "Scale",
@@ -201,12 +203,22 @@ _declare(
     },
 )
 _declare(
+    Rank,
+    "Which entries are filled first if places or cash are not enough for all.",
+    {
+        Rank.LISTED: "As the symbols are listed.",
+        Rank.VOLUME: "The largest traded value of the last rankBars bars.",
+        Rank.MOMENTUM: "The largest return of the last rankBars bars.",
+    },
+)
+_declare(
     JobKind,
     "What a job does.",
     {
         JobKind.SWEEP: "It runs one backtest with many combinations of its parameters.",
         JobKind.WALK_FORWARD: "It repeats a sweep on one training window after another, and trades each choice.",
         JobKind.BACKTEST: "It runs one backtest.",
+        JobKind.PORTFOLIO: "It runs one backtest over several symbols that share their cash.",
     },
 )
 _declare(
@@ -230,6 +242,7 @@ _declare(
         StageName.BEST: "It runs the best rows of a sweep and stores their results; a step is a row.",
         StageName.OVERFITTING: "It measures how much the choice of the best row is overfitted (PBO).",
         StageName.SUPERIORITY: "It tests the best row against buying and holding (SPA); each row takes two steps.",
+        StageName.BARS: "It reads the bars of a portfolio and decides their signals; a step is a symbol.",
         StageName.RESULT: "It runs the tests of a walk-forward one after another and stores that as a result.",
     },
 )

@@ -30,7 +30,7 @@ _ENGINE: Final = tuple(item for item in parameters_of(BacktestRequest) if item.p
 _RUN: Final = tuple(item for item in parameters_of(BacktestRequest) if item.path[0] not in {"market", "engine"})
 _CROSSOVER: Final = parameters_of(PARAMS["ma_crossover"])
 _MODEL: Final = parameters_of(ModelParams)
-_MODEL_BESIDE_FILE: Final = tuple(item for item in _MODEL if item.parameter.name != "model_path")
+MODEL_BESIDE_FILE: Final = tuple(item for item in _MODEL if item.parameter.name != "model_path")
 
 
 def declare_parameters(
@@ -175,7 +175,7 @@ class BacktestInput(RunInput):
 
 
 @strawberry.input(description="A backtest of a machine-learning model's predictions.")
-@declare_parameters((*_MODEL_BESIDE_FILE, *_ENGINE))
+@declare_parameters((*MODEL_BESIDE_FILE, *_ENGINE))
 class MLBacktestInput(RunInput):
     ml_model: MLModelInput | None = strawberry.field(
         default=None, description="The stored model; null if the file comes with the request."
@@ -186,8 +186,7 @@ class MLBacktestInput(RunInput):
 
     def given_params(self) -> dict[str, object]:
         """Return the model's given values by public name; raises InvalidInput if they contradict each other."""
-        nested = {} if self.ml_model is None else given(self.ml_model, _MODEL)
-        return merge(given(self, _MODEL_BESIDE_FILE), nested, inner_name="mlModel")
+        return given_model(self)
 
 
 @strawberry.input(description="A backtest of any strategy on either engine.")
@@ -200,11 +199,23 @@ class RunBacktestInput(RunInput):
 
     def given_strategy(self) -> tuple[str, dict[str, object]]:
         """Return the strategy's name and its given parameters."""
-        [(name, value)] = [
-            (name, value) for name in PARAMS if (value := getattr(self.strategy, name)) is not strawberry.UNSET
-        ]
-        if value is False:
-            raise InvalidInput(
-                "{chosen} is false. Allowed: true, or another strategy.", field="strategy", chosen=FieldName(name)
-            )
-        return name, _given_params(value, PARAMS[name])
+        return given_strategy(self.strategy)
+
+
+def given_strategy(strategy: StrategyInput) -> tuple[str, dict[str, object]]:
+    """Return a strategy's name and its given parameters; raises InvalidInput if it is false."""
+    [(name, value)] = [(name, value) for name in PARAMS if (value := getattr(strategy, name)) is not strawberry.UNSET]
+    if value is False:
+        raise InvalidInput(
+            "{chosen} is false. Allowed: true, or another strategy.", field="strategy", chosen=FieldName(name)
+        )
+    return name, _given_params(value, PARAMS[name])
+
+
+def given_model(value: Any) -> dict[str, object]:
+    """Return the given values of a model, beside it and in its `ml_model`, by public name.
+
+    Raises InvalidInput if they contradict each other.
+    """
+    nested = {} if value.ml_model is None else given(value.ml_model, _MODEL)
+    return merge(given(value, MODEL_BESIDE_FILE), nested, inner_name="mlModel")

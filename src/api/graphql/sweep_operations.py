@@ -1,4 +1,4 @@
-"""Define the queries, mutations and the subscription of jobs, sweeps and walk-forwards."""
+"""Define the queries, mutations and the subscription of jobs, sweeps, walk-forwards and portfolios."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import strawberry
 
 from src.api.graphql.context import Info
 from src.api.graphql.enums import JobState
+from src.api.graphql.portfolio_inputs import RunPortfolioInput
+from src.api.graphql.portfolios import PortfolioType, portfolio_of
 from src.api.graphql.results import BacktestResult, result_of
 from src.api.graphql.sweep_inputs import SweepInput, WalkForwardInput
 from src.api.graphql.sweeps import (
@@ -21,7 +23,8 @@ from src.api.graphql.sweeps import (
     sweep_of,
     walk_forward_of,
 )
-from src.api.graphql.types import resolved
+from src.api.graphql.types import described, resolved
+from src.api.requests.portfolios import check_ended
 
 DEFAULT_PAGE_SIZE: Final = 20
 MAX_PAGE_SIZE: Final = 100
@@ -30,6 +33,7 @@ IDLE_S: Final = 60.0
 
 JobId = Annotated[strawberry.ID, strawberry.argument(description="The job's id.")]
 SweepId = Annotated[strawberry.ID, strawberry.argument(description="The id of the job that computes it.")]
+PortfolioId = Annotated[strawberry.ID, strawberry.argument(description="The id of the job that computes it.")]
 JobUser = Annotated[str, strawberry.argument(description="Whose job it is.")]
 SweepArgument = Annotated[SweepInput, strawberry.argument(description="The sweep: whose, what, which combinations.")]
 IdempotencyKey = Annotated[
@@ -41,9 +45,15 @@ IdempotencyKey = Annotated[
 ]
 
 
+@strawberry.type(description="A portfolio backtest that was asked for.")
+class PortfolioRun:
+    job: JobType = described("The job that computes it.")
+    portfolio: PortfolioType | None = described("The portfolio; null if the job has not succeeded by now.")
+
+
 @strawberry.type
 class JobQuery:
-    """The queries of jobs, sweeps and walk-forwards."""
+    """The queries of jobs, sweeps, walk-forwards and portfolios."""
 
     @resolved("A job: how far it is.")
     async def job(self, info: Info, id: JobId) -> JobType:
@@ -73,6 +83,11 @@ class JobQuery:
         info.context.claim_summaries(1)
         return walk_forward_of(await info.context.sweeps.get_walk_forward(id))
 
+    @resolved("A portfolio backtest: its job, what was asked for, and what it did.")
+    async def portfolio(self, info: Info, id: PortfolioId) -> PortfolioType:
+        info.context.claim_summaries(1)
+        return portfolio_of(await info.context.portfolios.get(id))
+
     @resolved("What a sweep costs, without starting it or fetching bars.")
     async def estimate_sweep(self, info: Info, input: SweepArgument) -> SweepEstimateType:
         request = input.build(max_bars=info.context.max_bars)
@@ -82,7 +97,7 @@ class JobQuery:
 
 @strawberry.type
 class JobMutation:
-    """The mutations of jobs, sweeps and walk-forwards."""
+    """The mutations of jobs, sweeps, walk-forwards and portfolios."""
 
     @resolved("Start a sweep: a job that runs one backtest with many combinations of its parameters.")
     async def start_sweep(self, info: Info, input: SweepArgument, idempotency_key: IdempotencyKey = None) -> JobType:
@@ -100,6 +115,25 @@ class JobMutation:
         request = input.build(max_bars=info.context.max_bars)
         info.context.claim_bars(request.sweep.backtest.market.limit)
         return await info.context.sweeps.start_walk_forward(request, idempotency_key)
+
+    @resolved(
+        "Backtest one strategy over several symbols that share their cash: a job, whose end the response waits for."
+    )
+    async def run_portfolio_backtest(
+        self,
+        info: Info,
+        input: Annotated[
+            RunPortfolioInput, strawberry.argument(description="The symbols, the backtest, and how long to wait.")
+        ],
+    ) -> PortfolioRun:
+        request, wait_s = input.build(max_bars=info.context.max_bars), input.build_waiting()
+        info.context.claim_bars(request.backtest.market.limit)
+        portfolios, jobs = info.context.portfolios, info.context.jobs
+        started = await portfolios.start(request, input.idempotency_key)
+        job = check_ended(await info.context.job_streams.wait_for_end(jobs, started, wait_s=wait_s))
+        if job.state is not JobState.SUCCEEDED:
+            return PortfolioRun(job=job, portfolio=None)
+        return PortfolioRun(job=job, portfolio=portfolio_of(await portfolios.get(job.id)))
 
     @resolved("Run a row of a sweep on the sweep's bars and store its result, unless that is stored.")
     async def run_sweep_row(

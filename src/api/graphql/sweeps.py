@@ -13,6 +13,7 @@ from strawberry.scalars import JSON
 from src.api.graphql.columns import ListedColumn, RowColumns
 from src.api.graphql.context import Info
 from src.api.graphql.enums import Reduce
+from src.api.graphql.portfolios import PortfolioType, portfolio_of
 from src.api.graphql.reports import DeflationType, declare_type, report_type
 from src.api.graphql.results import BacktestResult, PageInfo, result_of
 from src.api.graphql.types import described, resolved
@@ -22,7 +23,7 @@ from src.api.rows.row_pages import check_first
 from src.api.rows.sweeps import axis_column, metric_columns, number_column, value_columns
 from src.domain.confidence import Deflation
 from src.domain.errors import ResultNotFound, bad_value
-from src.domain.jobs import Job, JobPage, JobSubject
+from src.domain.jobs import Job, JobKind, JobPage, JobSubject
 from src.domain.performance import METRIC_DEFINITIONS
 from src.domain.sweep_outcomes import KeptRow, SweepConclusion, SweepEstimate
 from src.domain.sweeps import ROW_COUNTS, ROW_METRICS
@@ -53,6 +54,13 @@ else:
         @resolved("What it is about; null if its request cannot be read.")
         async def subject(self, info: Info) -> JobSubjectType | None:
             return await info.context.jobs.subject(self.id)
+
+        @resolved("The portfolio that it computes; null if it does something else.")
+        async def portfolio(self, info: Info) -> PortfolioType | None:
+            if self.kind is not JobKind.PORTFOLIO:
+                return None
+            info.context.claim_summaries(1)
+            return portfolio_of(await info.context.portfolios.get(self.id))
 
     @declare_type(KeptRow)
     class KeptRowType(report_type(KeptRow)):

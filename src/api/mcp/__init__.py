@@ -1,1 +1,1 @@
-"""Serve seven tools to agents over the Model Context Protocol."""
+"""Serve eight tools to agents over the Model Context Protocol."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from src.api.rest import values
+from src.domain.portfolio import MAX_SYMBOLS, Rank
 from src.domain.sweeps import MAX_PARAMETERS, SearchKind
 from src.strategies.registry import PARAMS
 
@@ -185,6 +186,30 @@ GET_SWEEP: Final = ToolDefinition(
     is_read_only=True,
 )
 
+RUN_PORTFOLIO: Final = ToolDefinition(
+    "run_portfolio_backtest",
+    "Backtest one strategy over several symbols that share their cash. Returns the verdict with its reasons, "
+    "then figures and each symbol's share; if it takes long, an id: call again with that alone.",
+    {
+        "symbols": {
+            "type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_SYMBOLS,
+            "description": "Such as BTCUSDT.",
+        },
+        "backtest": {
+            "type": "object",
+            "description": "Arguments of backtest_strategy or backtest_model, without symbol; no engine in settings.",
+        },
+        "max_open": {"type": "integer", "minimum": 1, "description": "Most positions at once; as many as symbols."},
+        "rank": {
+            "type": "string", "enum": list(Rank), "description": "Which entries go first if not all can be filled.",
+        },
+        "rank_bars": {"type": "integer", "minimum": 1, "description": "Bars of VOLUME and MOMENTUM; 20."},
+        "portfolio_id": {**_ID, "description": "Only read this portfolio."},
+    },
+    (),
+    is_read_only=False,
+)  # fmt: skip
+
 DEFINITIONS: Final = (
-    BACKTEST_STRATEGY, BACKTEST_MODEL, GET_RUN, COMPARE, DATA_QUALITY, START_SWEEP, GET_SWEEP,
+    BACKTEST_STRATEGY, BACKTEST_MODEL, GET_RUN, COMPARE, DATA_QUALITY, START_SWEEP, GET_SWEEP, RUN_PORTFOLIO,
 )  # fmt: skip

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from src import __version__
+from src.api.job_streams import JobStreams
 from src.api.mcp.definitions import DEFINITIONS, INSTRUCTIONS
 from src.api.mcp.tools import Tools, describe_failure
 from src.service.services import Services
@@ -32,8 +33,8 @@ logging.getLogger("mcp").setLevel(logging.WARNING)
 class McpEndpoint:
     """The endpoint of one process; `run` must be entered before the first request."""
 
-    def __init__(self, services: Services, *, max_bars: int) -> None:
-        self._tools = Tools(services, max_bars=max_bars)
+    def __init__(self, services: Services, streams: JobStreams, *, max_bars: int) -> None:
+        self._tools = Tools(services, streams, max_bars=max_bars)
         server: Server[Any] = Server(
             "backtesting-service",
             version=__version__,

@@ -17,6 +17,7 @@ from src.domain.judgement import Judgement
 from src.domain.market import MarketSeries
 from src.domain.performance import Metrics
 from src.domain.runs import BacktestResult, ResultSummary
+from src.domain.verdict import Verdict
 
 MAX_SENTENCES: Final = 12
 """Of one kind in a text: a dataset may have thousands of gaps to warn of."""
@@ -32,15 +33,15 @@ _COMPARED: Final = (
 
 def describe_result(result: BacktestResult) -> str:
     """Return the verdict with its reasons, that of the bars after the training, the figures, and what was run."""
-    lines = _describe_verdict("VERDICT", result.judgement)
+    lines = describe_verdict("VERDICT", _verdict_of(result.judgement))
     later = result.out_of_sample
     if later is not None:
-        lines += ["", *_describe_verdict("VERDICT AFTER TRAINING", later.judgement)]
-    lines += ["", f"Figures: {_describe_figures(result.metrics)}"]
+        lines += ["", *describe_verdict("VERDICT AFTER TRAINING", _verdict_of(later.judgement))]
+    lines += ["", f"Figures: {describe_figures(result.metrics)}"]
     if result.in_sample is not None:
-        lines.append(f"While trained: {_describe_figures(result.in_sample.metrics)}")
+        lines.append(f"While trained: {describe_figures(result.in_sample.metrics)}")
     if later is not None:
-        lines.append(f"After training: {_describe_figures(later.metrics)}")
+        lines.append(f"After training: {describe_figures(later.metrics)}")
     if result.judgement is not None and (sharpe := result.judgement.confidence.sharpe_ratio) is not None:
         lines.append(f"Sharpe ratio, 95 % interval: {sharpe.low:.3g} to {sharpe.high:.3g}")
     judged = (result.judgement, None if later is None else later.judgement)
@@ -90,10 +91,14 @@ def describe_rows(name: str, table: PendingTable, *, offset: int, total: int) ->
     return "\n".join([*lines, *(",".join(_cell(value) for value in row.values()) for row in rows)])
 
 
-def _describe_verdict(title: str, judgement: Judgement | None) -> list[str]:
-    if judgement is None:
+def _verdict_of(judgement: Judgement | None) -> Verdict | None:
+    return None if judgement is None else judgement.verdict
+
+
+def describe_verdict(title: str, verdict: Verdict | None) -> list[str]:
+    """Return the level of a verdict with its reasons, and what was not checked."""
+    if verdict is None:
         return [f"{title}: {NOT_JUDGED}"]
-    verdict = judgement.verdict
     objections = [reason.text for reason in verdict.reasons if reason.level is not None]
     notes = [reason.text for reason in verdict.reasons if reason.level is None]
     return [
@@ -104,7 +109,8 @@ def _describe_verdict(title: str, judgement: Judgement | None) -> list[str]:
     ]
 
 
-def _describe_figures(metrics: Metrics) -> str:
+def describe_figures(metrics: Metrics) -> str:
+    """Return the figures of a run in one line."""
     return (
         f"total return {write_number(metrics.total_return)} % "
         f"(buy and hold {write_number(metrics.buy_and_hold_return)} %), "

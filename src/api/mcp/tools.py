@@ -9,12 +9,16 @@ import orjson
 from starlette.concurrency import run_in_threadpool
 
 from src.api.errors import describe_error
+from src.api.job_streams import JobStreams
 from src.api.mcp import definitions
 from src.api.mcp.definitions import DEFAULT_ROWS, DEFAULT_USER, MAX_COMPARED, MAX_ROWS, ROW_TABLES, ToolDefinition
+from src.api.mcp.portfolio_texts import describe_portfolio
 from src.api.mcp.sweep_texts import describe_estimate, describe_start, describe_sweep, describe_sweep_rows
 from src.api.mcp.texts import describe_comparison, describe_quality, describe_result, describe_rows
 from src.api.requests.backtests import build_market, build_request
+from src.api.requests.portfolios import MAX_WAIT_S
 from src.api.rest.bodies import read_backtest_body, read_market
+from src.api.rest.portfolio_bodies import read_portfolio
 from src.api.rest.sweep_bodies import read_sweep
 from src.api.rest.tables import present_bars, present_fills, present_trades
 from src.api.spelling import rest_name
@@ -33,8 +37,9 @@ class Tools:
     Raises ServiceError as REST does.
     """
 
-    def __init__(self, services: Services, *, max_bars: int) -> None:
+    def __init__(self, services: Services, streams: JobStreams, *, max_bars: int) -> None:
         self._services = services
+        self._streams = streams
         self._max_bars = max_bars
         self._tools: Mapping[str, tuple[ToolDefinition, Tool]] = {
             definitions.BACKTEST_STRATEGY.name: (definitions.BACKTEST_STRATEGY, self._backtest_strategy),
@@ -44,6 +49,7 @@ class Tools:
             definitions.DATA_QUALITY.name: (definitions.DATA_QUALITY, self._data_quality),
             definitions.START_SWEEP.name: (definitions.START_SWEEP, self._start_sweep),
             definitions.GET_SWEEP.name: (definitions.GET_SWEEP, self._get_sweep),
+            definitions.RUN_PORTFOLIO.name: (definitions.RUN_PORTFOLIO, self._run_portfolio),
         }
 
     async def call(self, name: str, arguments: Arguments) -> str:
@@ -107,6 +113,31 @@ class Tools:
         page = await sweeps.rows(sweep.job.id, sort_by=RANK, descending=False, first=first, offset=offset)
         rows = await run_in_threadpool(describe_sweep_rows, page, objective=sweep.request.objective.metric)
         return f"{text}\n\n{rows}"
+
+    async def _run_portfolio(self, arguments: Arguments) -> str:
+        portfolios, jobs = self._services.portfolios, self._services.jobs
+        if arguments.get("portfolio_id") is not None:
+            job = (await portfolios.get(_text("portfolio_id", arguments["portfolio_id"]))).job
+        else:
+            wanted = read_portfolio(orjson.dumps(_body_of_portfolio(arguments)), max_bars=self._max_bars).request
+            job = await portfolios.start(wanted)
+        job = await self._streams.wait_for_end(jobs, job, wait_s=MAX_WAIT_S)
+        return await run_in_threadpool(describe_portfolio, await portfolios.get(job.id))
+
+
+def _body_of_portfolio(arguments: Arguments) -> Mapping[str, object]:
+    """Return the body of a portfolio from a tool's arguments; the symbol of its backtest is left out of its check."""
+    for name in ("symbols", "backtest"):
+        if arguments.get(name) is None:
+            raise missing(name)
+    given = arguments["backtest"]
+    if isinstance(given, dict) and "symbol" in given:
+        raise InvalidInput(
+            "{field} is not a field of a portfolio's backtest. Name the symbols in {@symbols}.", field="backtest.symbol"
+        )
+    backtest = _body_of({**given, "symbol": ""} if isinstance(given, dict) else given)
+    own = {name: arguments.get(name) for name in ("symbols", "max_open", "rank", "rank_bars")}
+    return {**own, "backtest": {name: value for name, value in backtest.items() if name != "symbol"}}
 
 
 def _check_arguments(definition: ToolDefinition, arguments: Arguments) -> None:

@@ -76,7 +76,7 @@ def build_walk_forward(sweep: SweepRequest, given: Given) -> WalkForwardRequest:
 def echo_sweep(request: SweepRequest) -> dict[str, object]:
     """Return what a sweep was asked to be, defaults filled in, by public names."""
     return {
-        "backtest": _echo_backtest(request.backtest),
+        "backtest": echo_backtest(request.backtest),
         "parameters": [
             {
                 "name": item.name,
@@ -103,7 +103,8 @@ def _echo(value: object) -> dict[str, object]:
     return {item.parameter.name: item.write(item.of(value)) for item in own}
 
 
-def _echo_backtest(request: BacktestRequest) -> dict[str, object]:
+def echo_backtest(request: BacktestRequest) -> dict[str, object]:
+    """Return what a backtest was asked to be, defaults filled in, by public names."""
     market = request.market
     return {
         "user_id": request.user_id,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Annotated
 
@@ -10,7 +9,6 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from src.api.answers import PendingTable
 from src.api.dependencies import max_bars_of, max_rows_of, services_of
 from src.api.requests.backtests import build_request
 from src.api.requests.series import read_range
@@ -19,8 +17,9 @@ from src.api.rest.answer_model import Answer
 from src.api.rest.bodies import read_run_body
 from src.api.rest.body_models import check_json
 from src.api.rest.caching import NOT_MODIFIED, checked_headers, is_unchanged
-from src.api.rest.formats import FORMAT_RESPONSES, Format, FormatParameter, choose_format, respond_file
+from src.api.rest.formats import FORMAT_RESPONSES, FormatParameter, choose_format
 from src.api.rest.jobs import STARTED, IdempotencyKey, respond_started
+from src.api.rest.paging import PAGE_ROWS, respond_page, respond_rows
 from src.api.rest.presenting import present_rerun, present_result, present_summary, respond
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.result_schemas import (
@@ -49,17 +48,13 @@ from src.api.rest.schemas import (
     described_by,
     error_responses,
 )
-from src.api.rest.tables import present_bars, rest_columns
-from src.api.rows.columns import ColumnTable
-from src.api.rows.row_pages import check_first, check_whole
-from src.api.rows.tables import Columns, fill_columns, trade_columns
+from src.api.rest.tables import present_bars
+from src.api.rows.row_pages import check_first
+from src.api.rows.tables import fill_columns, trade_columns
 from src.domain import errors
 from src.domain.tearsheet import TradeOrder
 from src.domain.verdict import Unchecked
 from src.service.tearsheets import fills_between, order_trades
-
-PAGE_ROWS = 100
-"""Rows of a page if the client names no number."""
 
 router = APIRouter(prefix="/api/backtests", tags=["backtests"], route_class=NamedQueryRoute)
 
@@ -288,7 +283,7 @@ async def list_rows(request: Request, result_id: ResultId, first: First = PAGE_R
     check_first(first, max_rows=max_rows_of(request))
     result = await services_of(request).results.get(result_id)
     items = present_bars(result, slice(offset, offset + first))
-    return _page(items, total=len(result.time_ms), first=first, offset=offset)
+    return respond_page(items, total=len(result.time_ms), first=first, offset=offset)
 
 
 @router.get(
@@ -313,7 +308,7 @@ async def list_fills(
     chosen = choose_format(request, format)
     start_ms, end_ms = read_range(start, end)
     fills = fills_between(await services_of(request).results.get(result_id), start_ms, end_ms)
-    return await _rows(request, "fills", fill_columns(fills), len(fills), first, offset, chosen)
+    return await respond_rows(request, "fills", fill_columns(fills), len(fills), first, offset, chosen)
 
 
 @router.get(
@@ -333,33 +328,10 @@ async def list_trades(
     """Page through the trades of a result, or read them as a file."""
     chosen = choose_format(request, format)
     trades = order_trades(await services_of(request).results.get(result_id), order)
-    return await _rows(request, "trades", trade_columns(trades), len(trades), first, offset, chosen)
-
-
-async def _rows(
-    request: Request, name: str, columns: Columns, total: int, first: int | None, offset: int, chosen: Format
-) -> Response:
-    """Return a page of a table; in a file, all rows from `offset` on if `first` is None."""
-    most = max_rows_of(request)
-    left = max(0, total - offset)
-    if first is None:
-        first = min(PAGE_ROWS, most) if chosen is Format.JSON else check_whole(left, max_rows=most)
-    size = check_first(first, max_rows=most)
-    page = rest_columns({field: column.part(slice(offset, offset + size)) for field, column in columns.items()})
-    length = min(size, left)
-    if chosen is not Format.JSON:
-        return await respond_file(name, page, length, chosen, warnings=())
-    return _page(ColumnTable(page, length), total=total, first=size, offset=offset, headers={"Vary": "Accept"})
+    return await respond_rows(request, "trades", trade_columns(trades), len(trades), first, offset, chosen)
 
 
 def _respond_check(message: str, checked: object, shape: type[Answer]) -> Response:
     if isinstance(checked, Unchecked):
         return respond(checked.why, None, beside={"unchecked": UncheckedAnswer.of(checked)})
     return respond(message, shape.of(checked), beside={"unchecked": None})
-
-
-def _page(
-    items: PendingTable, *, total: int, first: int, offset: int, headers: Mapping[str, str] | None = None
-) -> Response:
-    page = {"items": items, "total": total, "offset": offset, "first": first}
-    return respond(f"{total} row(s) in all", page, headers=headers)

@@ -22,7 +22,7 @@ from src.strategies.registry import PARAMS, first_line, summary_of
 
 _MARKET: Final = parameters_of(MarketRequest)
 RUN: Final = parameters_of(BacktestRequest)
-_CROSSOVER: Final = parameters_of(PARAMS["ma_crossover"])
+CROSSOVER: Final = parameters_of(PARAMS["ma_crossover"])
 _MODEL: Final = tuple(item for item in parameters_of(ModelParams) if item.parameter.name != "model_path")
 
 FetchBody: Final = make_body("FetchInput", "Which bars.", _MARKET)
@@ -66,7 +66,7 @@ StrategyBody: Final = make_body(
     "One strategy with its parameters; true, or an empty object, for one that has none.",
     others={name: (kind | None, Field(None, description=summary_of(name))) for name, kind in _STRATEGIES.items()},
 )
-_NESTED: Final[Mapping[str, Any]] = {
+NESTED: Final[Mapping[str, Any]] = {
     "strategy": (StrategyBody | None, Field(None, description="The strategy: exactly one field.")),
     "fetch_input": (FetchBody | None, Field(None, description="Which bars, as GraphQL takes it.")),
     "ma_crossover_params": (
@@ -75,14 +75,14 @@ _NESTED: Final[Mapping[str, Any]] = {
     ),
 }
 _BACKTEST: Final = "A backtest of any strategy; of the moving-average crossover if none is named."
-BacktestBody: Final = make_body("BacktestChoice", _BACKTEST, (*RUN, *_CROSSOVER), required=("user_id",), others=_NESTED)
+BacktestBody: Final = make_body("BacktestChoice", _BACKTEST, (*RUN, *CROSSOVER), required=("user_id",), others=NESTED)
 RunBody: Final = make_body(
     "BacktestRequest",
     _BACKTEST,
-    (*RUN, *_CROSSOVER),
+    (*RUN, *CROSSOVER),
     required=("user_id",),
     others={
-        **_NESTED,
+        **NESTED,
         "async": (bool | None, Field(None, description="Whether to run it as a job, for which nothing waits.")),
     },
 )
@@ -139,7 +139,7 @@ def read_backtest(body: Mapping[str, Any]) -> ReceivedBacktest:
     body = dict(body)
     fetch_input, chosen, averages = (body.pop(name) for name in ("fetch_input", "strategy", "ma_crossover_params"))
     body = merge(body, fetch_input or {}, inner_name="fetch_input")
-    crossover: dict[str, Any] = {item.parameter.name: body.pop(item.parameter.name) for item in _CROSSOVER}
+    crossover: dict[str, Any] = {item.parameter.name: body.pop(item.parameter.name) for item in CROSSOVER}
     crossover = merge(crossover, averages or {}, inner_name="ma_crossover_params")
     if chosen is None:
         return ReceivedBacktest(body, "ma_crossover", crossover)

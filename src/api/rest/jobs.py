@@ -59,6 +59,16 @@ _EVENTS: Final[Mapping[int | str, Any]] = {
 }
 
 
+def choose_key(header: str | None, body: str | None) -> str | None:
+    """Return the idempotency key of a header or a body; raises InvalidInput if they differ."""
+    if header is not None and body is not None and header != body:
+        raise errors.InvalidInput(
+            "{field} is {got!r} and the header Idempotency-Key is {other!r}. Allowed: one of them.",
+            field="idempotencyKey", got=body, other=header,
+        )  # fmt: skip
+    return header if body is None else body
+
+
 async def describe_job(request: Request, job: Job) -> dict[str, object]:
     """Return a job with what it is about, as `JobAnswer` describes it."""
     return present_job(job, await services_of(request).jobs.subject(job.id))

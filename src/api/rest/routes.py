@@ -9,7 +9,19 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
-from src.api.rest import backtests, data, error_pages, jobs, models, receipts, reports, strategies, sweeps, tearsheets
+from src.api.rest import (
+    backtests,
+    data,
+    error_pages,
+    jobs,
+    models,
+    portfolios,
+    receipts,
+    reports,
+    strategies,
+    sweeps,
+    tearsheets,
+)
 from src.api.rest.openapi import complete_openapi
 from src.api.rest.operations import operations_router
 from src.api.spelling import camel_case
@@ -36,6 +48,7 @@ def install_rest(app: FastAPI, *, registry: CollectorRegistry | None) -> None:
     include(receipts.router)
     include(strategies.router)
     include(sweeps.router)
+    include(portfolios.router)
     include(jobs.router)
     include(data.router)
     include(operations_router(registry))

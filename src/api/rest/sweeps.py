@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from src.api.dependencies import max_bars_of, max_rows_of, services_of
 from src.api.requests.sweeps import echo_sweep, echo_walk_forward
-from src.api.rest.backtests import PAGE_ROWS, FirstInFormat, Offset
+from src.api.rest.backtests import FirstInFormat, Offset
 from src.api.rest.body_models import check_json
 from src.api.rest.formats import FORMAT_RESPONSES, Format, FormatParameter, choose_format, respond_file
 from src.api.rest.job_schemas import (
@@ -27,7 +27,8 @@ from src.api.rest.job_schemas import (
     WalkForwardAnswer,
     WalkForwardConclusionAnswer,
 )
-from src.api.rest.jobs import STARTED, IdempotencyKey, JobUser, describe_job, respond_started
+from src.api.rest.jobs import STARTED, IdempotencyKey, JobUser, choose_key, describe_job, respond_started
+from src.api.rest.paging import PAGE_ROWS
 from src.api.rest.presenting import present_result, respond
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.result_schemas import DeflationAnswer, ResultAnswer
@@ -290,13 +291,3 @@ def _present_map(found: SweepMap) -> dict[str, object]:
 def _present_axis(column: SweptColumn, axis: NDArray[np.float64]) -> dict[str, object]:
     shown = axis_column(column, axis)
     return {"name": column.name, "values": shown.write(shown.array)}
-
-
-def choose_key(header: str | None, body: str | None) -> str | None:
-    """Return the idempotency key of a header or a body; raises InvalidInput if they differ."""
-    if header is not None and body is not None and header != body:
-        raise errors.InvalidInput(
-            "{field} is {got!r} and the header Idempotency-Key is {other!r}. Allowed: one of them.",
-            field="idempotencyKey", got=body, other=header,
-        )  # fmt: skip
-    return header if body is None else body

@@ -14,8 +14,10 @@ from src.domain.jobs import (
 from src.domain.walk_forward import WalkForwardConclusion
 from src.ports.jobs import JobStore, LeaseLost
 from tests.contracts.stored_jobs import LATER_MS, make_conclusion, note
+from tests.equality import assert_identical
 from tests.factories import START_MS
 from tests.jobs import ENOUGH, LEASE_MS, commit, contents, lease, submit
+from tests.portfolios import make_portfolio_conclusion
 
 
 @pytest.mark.parametrize("conclusion", [make_conclusion(), None])
@@ -48,6 +50,15 @@ async def test_conclusion_of_a_walk_forward_is_read_back(store: JobStore) -> Non
     job = await submit(store)
     await store.end(await lease(store), JobState.SUCCEEDED, now_ms=START_MS, outcome=JobOutcome(conclusion=conclusion))
     assert await store.read_conclusion(job.id) == conclusion
+
+
+async def test_conclusion_of_a_portfolio_is_read_back(store: JobStore) -> None:
+    conclusion = make_portfolio_conclusion()
+    assert None in conclusion.correlations.values
+    job = await submit(store)
+    await store.end(await lease(store), JobState.SUCCEEDED, now_ms=START_MS, outcome=JobOutcome(conclusion=conclusion))
+    found = await store.read_conclusion(job.id)
+    assert_identical(found, conclusion)
 
 
 async def test_failed_job_says_why(store: JobStore) -> None:

@@ -17,6 +17,7 @@ from src.ports.jobs import JobStore
 from tests.contracts.stored_jobs import OpenStore
 from tests.factories import START_MS, make_request
 from tests.jobs import ENOUGH, contents, make_job, make_sweep, submit
+from tests.portfolios import make_portfolio
 
 
 async def test_submitted_job_is_read_back(open_store: OpenStore) -> None:
@@ -33,11 +34,13 @@ async def test_submitted_job_is_read_back(open_store: OpenStore) -> None:
     assert await again.get_many([job.id, "other"]) == {job.id: job}
 
 
-@pytest.mark.parametrize("kind", [JobKind.WALK_FORWARD, JobKind.BACKTEST])
+@pytest.mark.parametrize("kind", [JobKind.WALK_FORWARD, JobKind.BACKTEST, JobKind.PORTFOLIO])
 async def test_every_kind_of_request_is_read_back(store: JobStore, kind: JobKind) -> None:
     request: Any = make_request()
     if kind is JobKind.WALK_FORWARD:
         request = WalkForwardRequest(sweep=make_sweep(), train_bars=100, test_bars=20)
+    elif kind is JobKind.PORTFOLIO:
+        request = make_portfolio()
     job = await store.submit(make_job(kind=kind), request, idempotency=None, quota=ENOUGH)
     assert await store.read_request(job.id) == request
 

@@ -111,3 +111,53 @@ async def test_streams_of_one_user_leave_some_for_others() -> None:
     for states in open_ones:
         await states.aclose()
     streams.check_free("ann")
+
+
+async def wait(streams: JobStreams, jobs: Jobs, *, wait_s: float, job: Job | None = None) -> Job:
+    async with asyncio.timeout(10):
+        return await streams.wait_for_end(cast("JobService", jobs), job or make_job(), wait_s=wait_s)
+
+
+async def test_waiting_ends_with_the_job() -> None:
+    jobs, done = Jobs(), make_job(state=JobState.SUCCEEDED)
+    for job in (make_job(state=JobState.RUNNING), done):
+        jobs.coming.put_nowait(job)
+    assert await wait(JobStreams(), jobs, wait_s=60) == done
+    assert jobs.watching == 0
+
+
+async def test_wait_that_is_over_returns_the_job() -> None:
+    jobs, running = Jobs(), make_job(state=JobState.RUNNING)
+    jobs.coming.put_nowait(running)
+    assert await wait(JobStreams(), jobs, wait_s=0.05) == running
+    assert jobs.watching == 0
+
+
+@pytest.mark.parametrize(("state", "wait_s"), [(JobState.QUEUED, 0.0), (JobState.FAILED, 60.0)])
+async def test_nothing_is_waited_for_without_need(state: JobState, wait_s: float) -> None:
+    jobs, job = Jobs(), make_job(state=state)
+    assert await wait(JobStreams(), jobs, wait_s=wait_s, job=job) is job
+    assert jobs.watching == 0
+
+
+async def test_job_beyond_all_streams_is_not_waited_for() -> None:
+    streams, jobs, job = JobStreams(max_streams=0), Jobs(), make_job()
+    assert await wait(streams, jobs, wait_s=60, job=job) is job
+
+
+async def test_canceled_wait_stops_watching() -> None:
+    jobs = Jobs()
+    waiting = asyncio.create_task(wait(JobStreams(), jobs, wait_s=60))
+    await asyncio.sleep(0.05)
+    assert jobs.watching == 1
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert (waiting.cancelled(), jobs.watching) == (True, 0)
+
+
+async def test_stopping_process_ends_waits() -> None:
+    streams, jobs, job = JobStreams(), Jobs(), make_job()
+    waiting = asyncio.create_task(wait(streams, jobs, wait_s=60, job=job))
+    await asyncio.sleep(0.05)
+    streams.close()
+    assert await waiting is job

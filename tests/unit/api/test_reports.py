@@ -225,9 +225,11 @@ def test_ledger_of_a_result_is_hidden() -> None:
     assert reported_fields(LedgerSnapshot) == ()
 
 
-def depth_of(kind: GraphQLObjectType) -> int:
+def depth_of(kind: GraphQLObjectType, outer: tuple[GraphQLObjectType, ...] = ()) -> int:
+    """Return the depth of a selection of everything but of types inside themselves: a portfolio has its job."""
     inner = (get_named_type(field.type) for field in kind.fields.values())
-    return 1 + max((depth_of(one) for one in inner if isinstance(one, GraphQLObjectType)), default=0)
+    others = [one for one in inner if isinstance(one, GraphQLObjectType) and one not in (*outer, kind)]
+    return 1 + max((depth_of(one, (*outer, kind)) for one in others), default=0)
 
 
 def test_deepest_selection_is_within_default_limit() -> None:

@@ -65,11 +65,11 @@ def test_units_beyond_the_tolerance_are_cut() -> None:
     ],
 )
 def test_entry_takes_a_fraction_or_fixed_units(fixed_units: float, fraction: float, purchase: Purchase) -> None:
-    assert account.size_entry(1000.0, 100.0, fixed_units, fraction, 0.25, 1.0) == purchase
+    assert account.size_entry(1000.0, 1000.0, 100.0, fixed_units, fraction, 0.25, 1.0) == purchase
 
 
 def test_entry_spends_no_more_than_all_cash() -> None:
-    assert account.size_entry(1000.0, 100.0, math.nan, 1.5, 0.25, 1.0).quantity == 8.0
+    assert account.size_entry(1000.0, 1000.0, 100.0, math.nan, 1.5, 0.25, 1.0).quantity == 8.0
 
 
 def test_proceeds_of_a_short_are_cash_less_the_fee() -> None:

@@ -83,6 +83,7 @@ def test_every_rule_is_in_the_plan() -> None:
         first_stop_atr=0.0,
         margin_rate=0.25,
         maintenance_rate=0.1,
+        is_isolated=True,
         funding_rate=-0.0003,
         allowed_side=-1,
         is_filled_at_close=True,

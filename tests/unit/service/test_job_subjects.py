@@ -20,6 +20,7 @@ from src.stores.sqlite_jobs import SqliteJobs
 from src.strategies.registry import PARAMS
 from tests.factories import make_request
 from tests.jobs import make_sweep, submit
+from tests.portfolios import make_portfolio
 
 SUBJECT = JobSubject(symbol="BTCUSDT", interval="1d", source=None, strategy="ma_crossover", model=None, swept=("fast",))
 
@@ -56,6 +57,15 @@ def test_every_kind_of_request_has_its_market() -> None:
     assert subject_of(sweep) == SUBJECT
     assert subject_of(WalkForwardRequest(sweep=sweep, train_bars=100, test_bars=20)) == SUBJECT
     assert subject_of(sweep.backtest) == replace(SUBJECT, swept=())
+
+
+def test_subject_of_a_portfolio_names_its_first_symbols() -> None:
+    request = make_portfolio()
+    assert subject_of(request).symbol == "AAAUSDT, BBBUSDT, CCCUSDT"
+    assert (
+        subject_of(replace(request, symbols=(*request.symbols, "D", "E"))).symbol
+        == "AAAUSDT, BBBUSDT, CCCUSDT and 2 more"
+    )
 
 
 def test_model_is_named_without_its_path() -> None:

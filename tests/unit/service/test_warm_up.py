@@ -103,3 +103,28 @@ def test_run_with_one_fill_or_none_compiles_nothing() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [1, 1]
+
+
+PORTFOLIO = """
+import json
+from src.service.warm_up import warm_up_portfolios
+from src.domain.portfolio import Rank
+from src.domain.trading import TradingRules, FillTiming
+from src.engines import portfolio
+from tests.market import random_bars
+from tests.simulations import random_signals
+
+warm_up_portfolios()
+warmed = len(portfolio._simulate.signatures)
+bars, signals = [random_bars(300), random_bars(200)], [random_signals(300, 1), random_signals(200, 2)]
+rules = [TradingRules(fill=FillTiming.SAME_CLOSE)] * 2
+portfolio.run_portfolio(bars, signals, rules, most_open=1, rank=Rank.VOLUME, rank_bars=5)
+print(json.dumps([warmed, len(portfolio._simulate.signatures)]))
+"""
+
+
+def test_first_portfolio_finds_compiled_functions() -> None:
+    command = [sys.executable, "-c", PORTFOLIO]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [1, 1]

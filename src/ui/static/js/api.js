@@ -133,6 +133,13 @@ export const getHeatMap = (id, query, signal) => dataOf(`/api/sweeps/${enc(id)}/
 export const startWalkForward = (json) => dataOf("/api/walk-forwards", { method: "POST", json });
 export const getWalkForward = (id, signal) => dataOf(`/api/walk-forwards/${enc(id)}`, { signal });
 
+// Portfolios
+/** Starts a portfolio without waiting for its end: returns its job. */
+export const startPortfolio = (json) => dataOf("/api/portfolios", { method: "POST", json: { ...json, wait_seconds: 0 } });
+export const getPortfolio = (id, signal) => dataOf(`/api/portfolios/${enc(id)}`, { signal });
+export const listPortfolioEquity = (id, query, signal) => dataOf(`/api/portfolios/${enc(id)}/equity`, { query, signal });
+export const portfolioRowsUrl = (id, name, query) => urlOf(`/api/portfolios/${enc(id)}/${name}`, query);
+
 // Data
 export const getQuality = (query, signal) => dataOf("/api/data/quality", { query, signal });
 export const listDownloads = (signal) => dataOf("/api/data/downloads", { signal });

@@ -30,7 +30,7 @@ export function MarketForm({ parameters, datasets, values, onChange, errors }) {
     const dataset = datasets.find(({ name }) => name === source);
     onChange({ source, ...(dataset ? { symbol: dataset.symbol, interval: dataset.interval } : {}) });
   }
-  const shown = MARKET.filter((name) => name !== "seed" || values.source === SIMULATED);
+  const shown = MARKET.filter((name) => find(name) && (name !== "seed" || values.source === SIMULATED));
   return html`<div class="form-grid">
     <${Field} id="market-source" label="Source" error=${errors.source} help="Where the bars come from.">
       <select id="market-source" aria-describedby="market-source-help" value=${values.source} onChange=${onSource}>

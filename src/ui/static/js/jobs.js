@@ -24,6 +24,7 @@ const RESUMABLE = ["CANCELLED", "FAILED", "INTERRUPTED"];
 const KINDS = {
   SWEEP: ["Sweep", "rows", (job) => `/sweeps/${encodeURIComponent(job.id)}`],
   WALK_FORWARD: ["Walk-forward", "folds", (job) => `/walk-forwards/${encodeURIComponent(job.id)}`],
+  PORTFOLIO: ["Portfolio", "symbols", (job) => `/portfolios/${encodeURIComponent(job.id)}`],
   BACKTEST: ["Backtest", "steps", (job) => job.result_id && `/runs/${encodeURIComponent(job.result_id)}`],
 };
 
@@ -33,6 +34,7 @@ const STAGES = {
   BEST: ["running the best rows", true],
   OVERFITTING: ["measuring how much the choice is overfitted", false],
   SUPERIORITY: ["testing the rows against buying and holding", true],
+  BARS: ["reading the bars of the symbols", true],
   RESULT: ["running the tests one after another", false],
 };
 

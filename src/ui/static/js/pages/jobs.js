@@ -101,6 +101,7 @@ function Jobs() {
           ${JOB_STATES.map(([name, words]) => html`<option key=${name} value=${name}>${words}</option>`)}
         </select>
       </label>
+      <a class="button" href=${pageUrl("/portfolios/new")}>New portfolio</a>
       <a class="button button-primary" href=${pageUrl("/sweeps/new")}>New sweep</a>
     </div>
     ${first.error && html`<${ErrorNotice} error=${first.error} onRetry=${reload} title="The jobs cannot be shown" />`}

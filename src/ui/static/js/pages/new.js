@@ -225,6 +225,7 @@ function NewRun() {
   return html`
     <div class="page-head">
       <h1>New run</h1>
+      <a class="small" href=${pageUrl("/portfolios/new")}>Several symbols, one cash</a>
       ${data?.earlier && html`<a class="small" href=${pageUrl(`/runs/${encodeURIComponent(from)}`)}>filled in from an earlier run</a>`}
     </div>
     ${error && html`<${ErrorNotice} error=${error} onRetry=${reload} title="The form cannot be shown" />`}

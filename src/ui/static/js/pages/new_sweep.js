@@ -3,16 +3,14 @@
 import { html, useEffect, useMemo, useState } from "../../vendor/preact-htm.mjs";
 import { estimateSweep, getOpenApi, listDatasets, listModels, listStrategies, startSweep, startWalkForward } from "../api.js";
 import { fieldOf, labeled, MarketForm, NOT_TRADING, settingsToSend, TradingForm } from "../backtest_form.js";
-import { ErrorNotice, Field, Skeleton, useLoad } from "../components.js";
-import { ownName, ParameterField, parametersOf, resolve, toValue, valuesToSend } from "../form.js";
+import { ErrorNotice, Skeleton, useLoad } from "../components.js";
+import { ownName, parametersOf, toValue, valuesToSend } from "../form.js";
 import { formatBytes, formatCount, formatCounted, formatDuration } from "../format.js";
 import { RulesForm } from "../rules.js";
 import { announce, mount, pageUrl, useUser } from "../shell.js";
+import { bodyOfOperation, Fields, innerParameters, MODEL, Panel, RULE_TEXTS, RULES, StrategyChoice } from "../start_form.js";
 import { canBeSwept, ConstraintsForm, constraintsToSend, numbersOfRules, parametersToSend, sweptErrors, SweptForm } from "../sweep/space.js";
 
-const MODEL = "model";
-const RULES = "rules";
-const RULE_TEXTS = ["buy", "sell", "short", "cover"];
 /** Names of fields of a sweep's own objects, in messages. */
 const OWN_NAMES = ["from", "to", "step", "values"];
 const TYPING_MS = 500;
@@ -21,17 +19,6 @@ const FIRST_SWEPT = [
   { name: "fast", from: "5", to: "50", step: "5", scale: "", list: "" },
   { name: "slow", from: "20", to: "200", step: "10", scale: "", list: "" },
 ];
-
-function bodyOfOperation(description, path) {
-  return description.paths[path].post.requestBody.content["application/json"].schema;
-}
-
-/** The parameters of an object within a body. */
-function innerParameters(schema, name, components) {
-  const property = resolve(schema, components).properties[name];
-  const kinds = [property, ...(property.anyOf ?? [])].map((one) => resolve(one, components));
-  return parametersOf(kinds.find((kind) => kind.properties), components);
-}
 
 async function loadAll(user, signal) {
   const [catalog, description, datasets, models] = await Promise.all([
@@ -99,48 +86,6 @@ function useEstimate(body, isReady) {
     };
   }, [text, isReady]);
   return state;
-}
-
-function StrategyChoice({ presets, models, strategy, onStrategy, file, onFile }) {
-  return html`
-    <${Field} id="sweep-strategy" label="Strategy" help=${strategy.meaning}>
-      <select id="sweep-strategy" aria-describedby="sweep-strategy-help" value=${strategy.name} onChange=${(event) => onStrategy(event.currentTarget.value)}>
-        ${presets.map(({ name, label }) => html`<option key=${name} value=${name}>${label}</option>`)}
-        <option value=${RULES}>Rules as text</option>
-        <option value=${MODEL} disabled=${!models.length}>${models.length ? "A stored model" : "A stored model (you have none)"}</option>
-      </select>
-    <//>
-    ${strategy.name === MODEL &&
-    html`<${Field} id="sweep-model" label="Model file" help="Its predictions are made once; the sweep varies what is done with them.">
-      <select id="sweep-model" aria-describedby="sweep-model-help" value=${file ?? ""} onChange=${(event) => onFile(event.currentTarget.value)}>
-        <option value="">choose a file</option>
-        ${models.map(({ filename, model_name: name }) => html`<option key=${filename} value=${filename}>${name}</option>`)}
-      </select>
-    <//>`}
-  `;
-}
-
-function Fields({ prefix, parameters, values, onChange, errors }) {
-  return html`<div class="form-grid">
-    ${parameters.map(
-      (parameter) =>
-        html`<${ParameterField}
-          key=${parameter.name}
-          prefix=${prefix}
-          parameter=${parameter}
-          value=${values[ownName(parameter)]}
-          onChange=${(text) => onChange(ownName(parameter), text)}
-          error=${errors[ownName(parameter)]}
-        />`,
-    )}
-  </div>`;
-}
-
-function Panel({ id, title, children }) {
-  return html`<section class="panel" aria-labelledby=${id}>
-    <div class="panel-head"><h2 id=${id}>${title}</h2></div>
-    <div class="panel-body stack">${children}</div>
-  </section>`;
 }
 
 function Estimate({ estimate, isReady }) {
@@ -236,6 +181,8 @@ function NewSweepForm({ loaded, user }) {
     <div>
       <${Panel} id="what" title="What is swept">
         <${StrategyChoice}
+          prefix="sweep"
+          modelHelp="Its predictions are made once; the sweep varies what is done with them."
           presets=${presets}
           models=${loaded.models}
           strategy=${strategy}

@@ -10,10 +10,11 @@ import { formatMetric, formatValue } from "./metrics.js";
 const PAGE_ROWS = 25;
 const SIGNED = ["total_return", "cagr", "expectancy"];
 
-function SortButton({ name, label, sort, onSort }) {
+/** The head of a column by which a table can be sorted; sort = {by, descending}. */
+export function SortButton({ name, label, sort, onSort, isText = false }) {
   const isSorted = sort.by === name;
   const direction = isSorted ? (sort.descending ? "descending" : "ascending") : undefined;
-  return html`<th scope="col" class="number" aria-sort=${direction}>
+  return html`<th scope="col" class=${isText ? "" : "number"} aria-sort=${direction}>
     <button type="button" class="sort-button" onClick=${() => onSort(name)}>
       ${label}<span aria-hidden="true">${isSorted ? (sort.descending ? " ↓" : " ↑") : ""}</span>
     </button>

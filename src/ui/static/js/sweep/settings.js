@@ -5,7 +5,7 @@ import { formatCounted, formatName, formatSetting, isNothing } from "../format.j
 import { formatValue } from "./metrics.js";
 
 /** The strategy's name in the catalog; its own until that is there. */
-function labelOf({ name }, catalog) {
+export function labelOf({ name }, catalog) {
   return catalog?.strategies.find((one) => one.name === name)?.label ?? formatName(name);
 }
 
@@ -21,7 +21,7 @@ function describeRange({ values, range }) {
 }
 
 /** "Seed 7 · limit 2000": the settings that say something. */
-function describeSettings(values) {
+export function describeSettings(values) {
   return Object.entries(values)
     .filter(([, value]) => !isNothing(value) && value !== false)
     .map(([name, value]) => `${formatName(name)} ${formatSetting(value)}`)
@@ -55,6 +55,11 @@ export function Settings({ settings, catalog }) {
     ["Strategy", [labelOf(strategy, catalog), describeSettings(fixed)].filter(Boolean).join(" · ")],
     ["Backtest", describeSettings(backtest)],
   ];
+  return html`<${SettingRows} rows=${rows} />`;
+}
+
+/** What was asked for: rows = [[name, text], …]. */
+export function SettingRows({ rows }) {
   return html`<section class="panel" aria-labelledby="settings">
     <div class="panel-head"><h2 id="settings">What was asked for</h2></div>
     <dl class="panel-body settings">

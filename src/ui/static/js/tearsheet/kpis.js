@@ -73,21 +73,25 @@ function figuresOfDetail({ detail }) {
 }
 
 function Figure({ figure }) {
-  const { name, label, value, format, isSigned, held, range, rangeLabel } = figure;
+  const { name, label, value, format, isSigned, held, heldLabel = HELD_AFTER_COSTS, range, rangeLabel } = figure;
   return html`<div class="kpi" data-figure=${name}>
     <dt>${label}</dt>
     <dd class=${`kpi-value ${isSigned ? signClass(value) : ""}`}>${format(value)}</dd>
     ${held !== undefined &&
-    html`<dd class="kpi-line"><span>${HELD_AFTER_COSTS}</span><b>${format(held)}</b></dd>`}
+    html`<dd class="kpi-line"><span>${heldLabel}</span><b>${format(held)}</b></dd>`}
     ${range && html`<dd class="kpi-line"><span>${rangeLabel}</span><b>${range}</b></dd>`}
     ${!range && held !== undefined && html`<dd class="kpi-line"><span>Interval</span><b>not enough data</b></dd>`}
   </div>`;
 }
 
 export function Kpis({ run }) {
+  return html`<${Figures} figures=${figuresOf(run)} />`;
+}
+
+export function Figures({ figures }) {
   return html`<section aria-label="Key figures" class="panel">
     <dl class="kpis">
-      ${figuresOf(run).map((figure) => html`<${Figure} key=${figure.name} figure=${figure} />`)}
+      ${figures.map((figure) => html`<${Figure} key=${figure.name} figure=${figure} />`)}
     </dl>
   </section>`;
 }

@@ -75,8 +75,9 @@ function readouts(columns, at) {
   ];
 }
 
-function PaneLabels({ columns, at, boxes }) {
-  return readouts(columns, at).map(
+/** What each pane shows at the crosshair: labels = [[title, items], …], the first pane first. */
+export function PaneLabels({ labels, boxes }) {
+  return labels.map(
     ([title, items], pane) => html`<div key=${title} class="pane-label" style=${{ top: `${(boxes[pane]?.top ?? 0) + 6}px` }}>
       <span class="pane-title">${title}</span><${Readout} items=${items} />
     </div>`,
@@ -84,7 +85,7 @@ function PaneLabels({ columns, at, boxes }) {
 }
 
 /** Keys of a chart that has the focus: arrows move it, plus and minus zoom, Home shows all. */
-function onChartKey(event, chart) {
+export function onChartKey(event, chart) {
   const range = chart.visibleLogicalRange();
   if (!range || event.ctrlKey || event.metaKey || event.altKey) return;
   const width = range.to - range.from;
@@ -103,7 +104,7 @@ function onChartKey(event, chart) {
   event.preventDefault();
 }
 
-function ChartTools({ chart, isLog, onLog, canLog }) {
+export function ChartTools({ chart, isLog, onLog, canLog }) {
   const press = (key) => () => onChartKey({ key, preventDefault() {} }, chart());
   return html`<div class="chart-tools" role="group" aria-label="Charts">
     <button type="button" class="button button-small" aria-pressed=${isLog ? "true" : "false"} disabled=${!canLog} onClick=${onLog}>Log scale</button>
@@ -124,13 +125,13 @@ const COLUMN_TITLES = [
   ["probability", "Probability", (value) => formatNumber(value, 3)],
 ];
 
-/** The rows in view as a table, which is made once it is opened. */
-function RowsTable({ columns, view, barsPerPoint }) {
+/** The rows in view as a table, which is made once it is opened; columnTitles = [[name, title, format], …]. */
+export function RowsTable({ columns, view, barsPerPoint, columnTitles = COLUMN_TITLES }) {
   const [isOpen, setOpen] = useState(false);
   const first = view ? rowOf(columns.date, view.from) : 0;
   const stop = view ? rowOf(columns.date, view.to) + 1 : columns.date.length;
   const shown = Math.min(stop - first, TABLE_ROWS);
-  const titles = COLUMN_TITLES.filter(([name]) => columns[name]);
+  const titles = columnTitles.filter(([name]) => columns[name]);
   return html`<details class="twin" onToggle=${(event) => setOpen(event.currentTarget.open)}>
     <summary>Rows in view as a table</summary>
     ${isOpen &&
@@ -224,7 +225,7 @@ export function Panes({ run, overview, fills: { items, total }, source, onChart 
     </div>
     <div class="chart-frame" aria-busy=${isBusy ? "true" : "false"}>
       <div class="chart chart-sheet" ref=${place} tabindex="0" onKeyDown=${(event) => onChartKey(event, sheet.current.chart)}></div>
-      <${PaneLabels} columns=${columns} at=${row} boxes=${boxes} />
+      <${PaneLabels} labels=${readouts(columns, row)} boxes=${boxes} />
     </div>
     <div class="panel-foot">
       <${FillLegend} fills=${shownFills.fills} />

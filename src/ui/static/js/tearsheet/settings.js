@@ -56,7 +56,7 @@ function Rerun({ actions }) {
 const TEXTS = new Set(["strategy_name", "start", "end", "annualisation"]);
 const COUNTS = new Set(["bars", "total_trades", "open_trades", "winning_trades", "losing_trades", "max_drawdown_duration", "max_consecutive_wins", "max_consecutive_losses"]); // prettier-ignore
 
-function Metrics({ metrics }) {
+export function Metrics({ metrics }) {
   const shown = Object.entries(metrics).filter(([name]) => !TEXTS.has(name));
   return html`<details class="twin">
     <summary>All ${formatCount(shown.length)} metrics</summary>

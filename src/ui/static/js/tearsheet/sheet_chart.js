@@ -20,7 +20,7 @@ const CANDLE_COLORS = {
   borderDownColor: "--loss",
   wickDownColor: "--loss",
 };
-const DRAWDOWN_COLORS = {
+export const DRAWDOWN_COLORS = {
   baseValue: { type: "price", price: 0 },
   topLineColor: "--loss",
   topFillColor1: "transparent",
