@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.integration.test_apis_agree import snake_case
+from tests.integration.test_apis_agree import INTROSPECTION, assert_holds, selection, snake_case
 from tests.sweeps_served import JOB_S, data_of, wait
 
 pytestmark = pytest.mark.timeout(2 * JOB_S)
@@ -171,6 +171,9 @@ def test_both_apis_say_the_same(service: str, portfolio_id: str) -> None:
         rows, page = read(service, f"{portfolio_id}/{name}", **query), snake_case(found[name])
         assert page["total"] == rows["total"]
         assert page["items"] == [{key: item[key] for key in page["items"][0]} for item in rows["items"]]
+    types = {kind["name"]: kind for kind in ask(service, INTROSPECTION)["__schema"]["types"]}
+    every = f"query ($id: ID!) {{ portfolio(id: $id) {{ conclusion {selection(types, 'PortfolioConclusion')} }} }}"
+    assert_holds(rest["conclusion"], snake_case(ask(service, every, id=portfolio_id)["portfolio"]["conclusion"]))
     alone = ask(service, "query ($id: ID!) { portfolio(id: $id) { settings } }", id=portfolio_id)
     assert alone["portfolio"]["settings"] == rest["settings"]
 

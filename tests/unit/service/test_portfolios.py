@@ -115,16 +115,14 @@ def test_points_out_of_bounds_are_refused(tables: PortfolioTables, given: dict[s
 
 
 def test_size_over_all_symbols_is_bounded() -> None:
-    most = MAX_SYMBOL_BARS // len(SYMBOLS)
-    request = make_portfolio()
+    most = MAX_SYMBOL_BARS // 2
+    request = replace(make_portfolio(), symbols=SYMBOLS[:2])
     fitting = replace(request.backtest, market=make_market(symbol=SYMBOLS[0], limit=most))
     check_size(replace(request, backtest=fitting))
     with pytest.raises(InvalidInput) as caught:
         check_size(replace(request, backtest=replace(fitting, market=replace(fitting.market, limit=most + 1))))
     assert caught.value.field == "symbols"
-    assert caught.value.message == (
-        "symbols (3) × limit (3,333,334) are 10,000,002 bars. Maximum: 10,000,000."
-    )  # fmt: skip
+    assert caught.value.message == "symbols (2) × limit (5,000,001) are 10,000,002 bars. Maximum: 10,000,000."
 
 
 @pytest.mark.parametrize(
