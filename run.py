@@ -86,6 +86,11 @@ COMMANDS = {
         SERVICE,
         (("-m", "src.runtime.ledger"),),
     ),
+    "keys": Command(
+        "make, list and revoke API keys, while serving: create USER, list, revoke ID",
+        SERVICE,
+        (("-m", "src.runtime.keys"),),
+    ),
     "test": Command(
         "run the tests, all of them on all cores; further words go to pytest",
         EVERYTHING,

@@ -30,7 +30,11 @@ function unreachable() {
   return new ApiError({ message: "The service does not respond. Is it running?", code: "UNREACHABLE" }, 0);
 }
 
+/** The event of the page's document when the service says that nobody is signed in. */
+export const SIGNED_OUT = "signed-out";
+
 function read(text, status) {
+  if (status === 401) globalThis.document.dispatchEvent(new Event(SIGNED_OUT));
   let document;
   try {
     document = JSON.parse(text);
@@ -147,6 +151,11 @@ export const listDatasets = (userId, signal) => dataOf(`/api/data/user/${enc(use
 export const uploadBars = (fields, options) => sendForm("/api/data/upload", fields, options);
 export const deleteDataset = (userId, name) =>
   dataOf(`/api/data/user/${enc(userId)}/${enc(name)}`, { method: "DELETE" });
+
+// Sign-in
+export const getSession = () => dataOf("/api/session");
+export const startSession = (json) => dataOf("/api/session", { method: "POST", json });
+export const deleteSession = () => dataOf("/api/session", { method: "DELETE" });
 
 /** The service's own description: names, bounds, defaults and meanings of all fields of requests. */
 export const getOpenApi = (signal) => send("/openapi.json", { signal });
