@@ -91,6 +91,11 @@ COMMANDS = {
         SERVICE,
         (("-m", "src.runtime.keys"),),
     ),
+    "users": Command(
+        "show what is stored of each user (usage), or delete all of one (delete USER), while serving",
+        SERVICE,
+        (("-m", "src.runtime.users"),),
+    ),
     "test": Command(
         "run the tests, all of them on all cores; further words go to pytest",
         EVERYTHING,

@@ -11,7 +11,7 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -83,6 +83,12 @@ class KeyFile:
         with self._reading() as connection:
             rows = connection.execute(_ALL).fetchall()
         return [_key_of(row) for row in rows]
+
+    def count_by_user(self) -> Mapping[str, int]:
+        """Return the number of keys of each user, revoked ones too."""
+        with self._reading() as connection:
+            rows = connection.execute("SELECT user_id, count(*) FROM api_keys GROUP BY user_id").fetchall()
+        return {row[0]: row[1] for row in rows}
 
     def revoke(self, key_id: str, *, now_ms: int) -> bool:
         """Revoke a key and end its sessions; return False if there is no such key that is not revoked."""

@@ -61,7 +61,9 @@ def _create(file: KeyFile, options: argparse.Namespace) -> int:
     now_ms = SystemClock().now_ms()
     expires_ms = None if options.expires is None else read_expiry(options.expires, now_ms=now_ms)
     if len(options.name) > MAX_NAME_LENGTH or not options.name.isprintable():
-        raise InvalidInput("--name is not usable. Allowed: up to {most} characters.", most=MAX_NAME_LENGTH)
+        raise InvalidInput(
+            "The name of a key is too long, or not printable. Maximum: {most} characters.", most=MAX_NAME_LENGTH
+        )
     user_id = check_user_id(options.user, field="USER")
     key, text = file.create(user_id, name=options.name, now_ms=now_ms, expires_ms=expires_ms)
     print(f"[keys] key {key.id} of {key.user_id!r}, shown this once:", file=sys.stderr)
@@ -105,7 +107,7 @@ def read_expiry(text: str, *, now_ms: int) -> int:
         return now_ms + int(days[1]) * DAY_MS
     expires_ms = parse_instant(text, field="--expires", is_end=True)
     if expires_ms <= now_ms:
-        raise InvalidInput("--expires is {got}, which is over.", got=text)
+        raise InvalidInput("The time {got!r} of --expires is over.", got=text)
     return expires_ms
 
 

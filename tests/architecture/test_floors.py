@@ -102,6 +102,7 @@ VENDOR_ROOMS = {
         "stores/sqlite_jobs.py",
         "stores/sqlite_ledger.py",
         "stores/sqlite_opening.py",
+        "stores/sqlite_users.py",
         "stores/sqlite_writer.py",
     },
     "onnxruntime": {"model_formats/onnx.py"},

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import re
+import shutil
+import subprocess
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -24,6 +28,7 @@ from websockets.typing import Subprotocol
 from src.api.mcp.definitions import DEFINITIONS
 from src.domain.identity import AuthMode
 from src.wiring.identity import build_key_file
+from tests.architecture.test_floors import ROOT
 from tests.exchange import LoopbackExchange
 from tests.foreign_things import CSV, GRAPHQL, MCP, REST, RSI, SWEPT, Attack, Things, describe, fill
 from tests.integration.conftest import service_settings
@@ -266,6 +271,20 @@ def test_socket_without_identity_is_closed_unserved(world: World) -> None:
         assert closed.value.rcvd.code == 4403
     with pytest.raises(InvalidStatus), connect(address, additional_headers={"X-API-Key": "bt_wrong"}):
         pass
+
+
+def test_examples_of_the_access_page_run(world: World) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    scripts = re.findall(r"```shell\n(.*?)```", (ROOT / "docs" / "access.md").read_text(), re.DOTALL)
+    assert scripts
+    for script in scripts:
+        given = script.replace("http://localhost:5050", world.url)
+        env = {**os.environ, "BACKTESTING_API_KEY": world.bob.key}
+        done = subprocess.run(["bash", "-euc", given], check=False, capture_output=True, text=True, timeout=60, env=env)
+        assert done.returncode == 0, done.stderr
+        assert world.bob.model in done.stdout
+        assert "errors" not in done.stdout
 
 
 def test_victims_things_are_still_there(world: World) -> None:

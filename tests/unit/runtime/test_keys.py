@@ -75,8 +75,8 @@ def test_revoked_and_expired_keys_are_listed_as_such(run: Run, tmp_path: Path) -
     ("words", "problem"),
     [
         (("create", "../ann"), "USER is '../ann'. Allowed: 1 to 64 characters"),
-        (("create", "ann", "--name", "a" * 65), "--name is not usable. Allowed: up to 64 characters."),
-        (("create", "ann", "--expires", "2001-01-01"), "--expires is 2001-01-01, which is over."),
+        (("create", "ann", "--name", "a" * 65), "The name of a key is too long"),
+        (("create", "ann", "--expires", "2001-01-01"), "The time '2001-01-01' of --expires is over."),
         (("create", "ann", "--expires", "0d"), "--expires is '0d'. Allowed: YYYY-MM-DD"),
         (("create", "ann", "--expires", "999999d"), "--expires is '999999d'."),
     ],

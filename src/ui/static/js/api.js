@@ -33,8 +33,13 @@ function unreachable() {
 /** The event of the page's document when the service says that nobody is signed in. */
 export const SIGNED_OUT = "signed-out";
 
+const SESSION_PATH = "/api/session";
+
+function noteStatus(path, status) {
+  if (status === 401 && path !== SESSION_PATH) document.dispatchEvent(new Event(SIGNED_OUT));
+}
+
 function read(text, status) {
-  if (status === 401) globalThis.document.dispatchEvent(new Event(SIGNED_OUT));
   let document;
   try {
     document = JSON.parse(text);
@@ -62,6 +67,7 @@ async function send(path, { method = "GET", query, json, signal } = {}) {
     if (error.name === "AbortError") throw error;
     throw unreachable();
   }
+  noteStatus(path, response.status);
   return read(text, response.status);
 }
 
@@ -83,6 +89,7 @@ function sendForm(path, fields, { onProgress, signal } = {}) {
       if (event.lengthComputable) onProgress?.(event.loaded, event.total);
     });
     request.addEventListener("load", () => {
+      noteStatus(path, request.status);
       try {
         resolve(read(request.responseText, request.status).data);
       } catch (error) {
@@ -153,9 +160,9 @@ export const deleteDataset = (userId, name) =>
   dataOf(`/api/data/user/${enc(userId)}/${enc(name)}`, { method: "DELETE" });
 
 // Sign-in
-export const getSession = () => dataOf("/api/session");
-export const startSession = (json) => dataOf("/api/session", { method: "POST", json });
-export const deleteSession = () => dataOf("/api/session", { method: "DELETE" });
+export const getSession = () => dataOf(SESSION_PATH);
+export const startSession = (json) => dataOf(SESSION_PATH, { method: "POST", json });
+export const deleteSession = () => dataOf(SESSION_PATH, { method: "DELETE" });
 
 /** The service's own description: names, bounds, defaults and meanings of all fields of requests. */
 export const getOpenApi = (signal) => send("/openapi.json", { signal });
