@@ -40,6 +40,7 @@ from src.domain.identity import AuthMode
 from src.observing.logs import configure_logging
 from src.observing.prometheus_meters import PrometheusMeters
 from src.runtime.allocator import return_freed_memory
+from src.runtime.exposure import find_exposure
 from src.runtime.metrics_server import MetricsServer
 from src.runtime.server import ON_DRAIN
 from src.runtime.setting_names import find_unknown_settings
@@ -48,7 +49,7 @@ from src.service.services import Services
 from src.settings import Settings, SettingsError, read_settings
 from src.ui.report import ReportFiles
 from src.ui.routes import find_pages, graphql_page, install_pages
-from src.wiring.identity import build_authenticator, warn_of_access
+from src.wiring.identity import build_authenticator
 from src.wiring.services import build_services
 
 MCP_PACKAGE = "'mcp>=2.3,<3'"
@@ -64,7 +65,6 @@ def create_app(settings: Settings) -> FastAPI:
     raise_descriptor_limit()
     configure_logging(settings.log_format, settings.log_level)
     registry = CollectorRegistry()
-    warn_of_access(settings, is_loopback=is_loopback(settings.host))
     authenticator = build_authenticator(settings)
     services = build_services(settings, PrometheusMeters(registry))
     streams = JobStreams()
@@ -172,9 +172,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
         # Cached, because uvicorn reads it twice, and each application has its own stores and threads.
-        application = globals()["app"] = create_app(read_settings())
+        settings = read_settings()
+        application = globals()["app"] = create_app(settings)
         if multiprocessing.parent_process() is None:  # `runtime.serve` names them once for all workers
-            for warning in find_unknown_settings(os.environ):
+            for warning in (*find_unknown_settings(os.environ), *find_exposure(settings)):
                 logging.getLogger(__name__).warning("%s", warning)
         return application
     except (SettingsError, ServiceError) as error:

@@ -310,7 +310,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_header_name(cls, name: str) -> str:
         if not _HEADER_NAME.fullmatch(name) or name.lower() in _NOT_FOR_USERS:
-            raise ValueError(f"the name of a header that no client sets otherwise, not {', '.join(_NOT_FOR_USERS)}")
+            raise ValueError(f"the name of a header, not {', '.join(sorted(_NOT_FOR_USERS))}")
         return name
 
     @field_validator("jwt_jwks")

@@ -24,8 +24,6 @@ KEY_PREFIX: Final = "bt_"
 SHOWN_CHARACTERS: Final = 8
 """Of a key's text, for its owner to recognize it: 30 of its 256 bits."""
 BUSY_TIMEOUT_S: Final = 5.0
-USE_NOTED_EVERY_MS: Final = 60_000
-"""Time between two writes of a key's last use."""
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS api_keys (
@@ -125,10 +123,9 @@ class KeyFile:
             connection.execute("DELETE FROM sessions WHERE hash = ?", (hash_secret(token),))
 
     def note_use(self, key: ApiKey, *, now_ms: int) -> None:
-        """Store when a key was used last, once a minute."""
-        if key.last_used_ms is None or now_ms - key.last_used_ms >= USE_NOTED_EVERY_MS:
-            with self._writing() as connection:
-                connection.execute("UPDATE api_keys SET last_used_ms = ? WHERE id = ?", (now_ms, key.id))
+        """Store when a key was used last."""
+        with self._writing() as connection:
+            connection.execute("UPDATE api_keys SET last_used_ms = ? WHERE id = ?", (now_ms, key.id))
 
     def close(self) -> None:
         with self._lock:

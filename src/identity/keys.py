@@ -6,6 +6,7 @@ import asyncio
 import functools
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar, Final, TypeVar
 
 from src.domain.errors import CredentialsExpired, InvalidCredentials, StoreUnavailable, Unauthenticated
@@ -16,6 +17,8 @@ from src.ports.clock import Clock
 from src.ports.identity import Credentials, Session
 
 KEY_HEADER: Final = "x-api-key"
+USE_NOTED_EVERY_MS: Final = 60_000
+"""Time between two writes of a key's last use."""
 SESSION_S: Final = 12 * 3600
 
 Found = TypeVar("Found")
@@ -36,6 +39,8 @@ class KeyAuthenticator:
     def __init__(self, file: KeyFile, clock: Clock) -> None:
         self._file = file
         self._clock = clock
+        # A thread of its own: on those that all work shares, a request could wait for a download of bars.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="keys")
 
     async def identify(self, credentials: Credentials) -> Caller:
         text = self._read_key(credentials)
@@ -55,13 +60,14 @@ class KeyAuthenticator:
         now_ms = self._clock.now_ms()
         expires_ms = min(now_ms + SESSION_S * 1000, found.expires_ms or now_ms + SESSION_S * 1000)
         begin = functools.partial(self._file.begin_session, found, now_ms=now_ms, expires_ms=expires_ms)
-        return Session(token=await _on_thread(begin), user_id=found.user_id, expires_ms=expires_ms)
+        return Session(token=await self._run(begin), user_id=found.user_id, expires_ms=expires_ms)
 
     async def sign_out(self, token: str) -> None:
-        await _on_thread(functools.partial(self._file.end_session, token))
+        await self._run(functools.partial(self._file.end_session, token))
 
     async def close(self) -> None:
-        await _on_thread(self._file.close)
+        await self._run(self._file.close)
+        self._thread.shutdown()
 
     def _read_key(self, credentials: Credentials) -> str | None:
         bearer, header = read_bearer(credentials), read_once(credentials, KEY_HEADER)
@@ -72,14 +78,14 @@ class KeyAuthenticator:
     async def _check(self, text: str) -> ApiKey:
         found = None
         if len(text) <= MAX_SECRET_LENGTH:
-            found = await _on_thread(functools.partial(self._file.find, text.strip()))
+            found = await self._run(functools.partial(self._file.find, text.strip()))
         if found is None:
             raise InvalidCredentials("The API key is unknown.")
         return self._check_usable(found)
 
     async def _check_session(self, token: str) -> ApiKey:
         now_ms = self._clock.now_ms()
-        found = await _on_thread(functools.partial(self._file.find_session, token, now_ms=now_ms))
+        found = await self._run(functools.partial(self._file.find_session, token, now_ms=now_ms))
         if found is None:
             raise CredentialsExpired("The session is over. Sign in again.")
         return self._check_usable(found)
@@ -91,13 +97,16 @@ class KeyAuthenticator:
             raise CredentialsExpired("The API key has expired.")
         return key
 
+    async def _run(self, call: Callable[[], Found]) -> Found:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
     async def _note_use(self, key: ApiKey) -> None:
+        """Store when a key was used last, once a minute."""
+        now_ms = self._clock.now_ms()
+        if key.last_used_ms is not None and now_ms - key.last_used_ms < USE_NOTED_EVERY_MS:
+            return
         try:
-            await _on_thread(functools.partial(self._file.note_use, key, now_ms=self._clock.now_ms()))
+            await self._run(functools.partial(self._file.note_use, key, now_ms=now_ms))
         except StoreUnavailable as error:
             # Only a display lacks it: a full disk does not lock users out.
             logger.warning("use of a key not stored: key=%s error=%s", key.id, error.message)
-
-
-async def _on_thread(call: Callable[[], Found]) -> Found:
-    return await asyncio.to_thread(call)

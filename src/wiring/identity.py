@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -22,8 +21,6 @@ from src.settings import Settings
 
 KEY_FILE: Final = ".access/keys.sqlite3"
 """Inside the storage folder; no user's folder begins with a dot."""
-
-logger = logging.getLogger(__name__)
 
 
 def build_authenticator(settings: Settings) -> Authenticator:
@@ -56,21 +53,3 @@ AUTHENTICATORS: Final[Mapping[AuthMode, Callable[[Settings], Authenticator]]] = 
     AuthMode.JWT: _build_tokens,
     AuthMode.KEYS: lambda settings: KeyAuthenticator(build_key_file(settings), SystemClock()),
 }
-
-
-def warn_of_access(settings: Settings, *, is_loopback: bool) -> None:
-    """Log at start if more can reach users' things than the operator may think."""
-    if is_loopback:
-        return
-    if settings.auth is AuthMode.NONE:
-        logger.warning(
-            "EVERY CLIENT THAT REACHES THIS ADDRESS CAN USE, READ AND DELETE EVERY USER'S THINGS: AUTH=none HOST=%s; "
-            "set AUTH to header, jwt or keys, or HOST to 127.0.0.1",
-            settings.host,
-        )
-    elif settings.auth is AuthMode.HEADER:
-        logger.warning(
-            "clients that reach this address without the gateway can name any user: AUTH=header HOST=%s AUTH_HEADER=%s",
-            settings.host,
-            settings.auth_header,
-        )

@@ -105,11 +105,12 @@ def read_credentials(scope: Scope) -> Credentials:
     session = cookie_parser(headers.get("cookie", "")).get(SESSION_COOKIE)
     return Credentials(
         headers=tuple((name, value) for name, value in headers.items()),
-        session=session if session and _is_own(headers) else None,
+        session=session if session and is_own_page(headers) else None,
     )
 
 
-def _is_own(headers: Headers) -> bool:
+def is_own_page(headers: Headers) -> bool:
+    """Return whether a page of this service, or no page, sent a request."""
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
         return site in {"same-origin", "none"}

@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from src.api.components import component
 from src.api.dependencies import authenticator_of, sessions_of
-from src.api.http.authentication import SESSION_COOKIE, read_credentials, refuse
+from src.api.errors import describe_http_error, problem_response
+from src.api.http.authentication import SESSION_COOKIE, is_own_page, read_credentials, refuse
 from src.api.rest.body_models import JSON_MEDIA_TYPE, check_json, make_body, read_object
 from src.api.rest.presenting import respond
 from src.api.rest.queries import NamedQueryRoute
@@ -79,6 +80,10 @@ async def start_session(request: Request) -> Response:
     sessions = sessions_of(request)
     if sessions is None:
         raise errors.NotFound("There is no sign-in with a key here. It needs AUTH=keys.")
+    if not is_own_page(request.headers):
+        # An allowed page of another origin could sign its visitors in as a user of its own choice.
+        refused = describe_http_error("ORIGIN_NOT_ALLOWED", "Only the service's own pages may sign in.")
+        return problem_response(request, refused)
     check_json(request.headers.get("content-type", ""))
     key = read_object(await request.body(), SignInBody)["api_key"]
     try:

@@ -13,8 +13,8 @@ import pytest
 from src.domain.errors import CredentialsExpired, InvalidCredentials, StoreUnavailable, Unauthenticated
 from src.domain.identity import ApiKey
 from src.identity import key_file
-from src.identity.key_file import USE_NOTED_EVERY_MS, KeyFile, copy_keys, hash_secret
-from src.identity.keys import SESSION_S, KeyAuthenticator
+from src.identity.key_file import KeyFile, copy_keys, hash_secret
+from src.identity.keys import SESSION_S, USE_NOTED_EVERY_MS, KeyAuthenticator
 from src.ports.identity import Credentials
 
 HOUR_MS = 3_600_000

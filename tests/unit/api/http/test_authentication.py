@@ -166,6 +166,13 @@ async def test_wrong_key_begins_no_session(client: httpx.AsyncClient, sent: dict
     assert "bt_wrong" not in answer.text
 
 
+async def test_allowed_foreign_page_signs_no_visitor_in(client: httpx.AsyncClient, key: str) -> None:
+    page = {"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-site"}
+    answer = await client.post("/api/session", json={"api_key": key}, headers=page)
+    assert (answer.status_code, answer.json()["code"]) == (403, "ORIGIN_NOT_ALLOWED")
+    assert "Set-Cookie" not in answer.headers
+
+
 async def test_sign_out_ends_the_session(client: httpx.AsyncClient, key: str) -> None:
     token = await sign_in(client, key)
     assert (await client.get("/api/session")).json()["data"]["user_id"] == "ann"
