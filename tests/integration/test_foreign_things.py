@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -42,6 +43,7 @@ class World(NamedTuple):
     """A service, ann who attacks, and bob who has things."""
 
     url: str
+    storage: Path
     ann: Things
     bob: Things
 
@@ -56,7 +58,7 @@ def world(exchange: LoopbackExchange, tmp_path_factory: pytest.TempPathFactory) 
     )
     keys.close()
     with RunningService(settings) as running:
-        yield World(running.url, ann, give_things(running.url, bob, folder))
+        yield World(running.url, folder, ann, give_things(running.url, bob, folder))
 
 
 def headers_of(things: Things) -> dict[str, str]:
@@ -304,3 +306,31 @@ async def test_foreign_check_under_way_is_not_joined(world: World) -> None:
             *(client.get(path, headers=headers_of(user)) for user in (world.bob, world.ann, world.bob, world.ann))
         )
     assert [answer.status_code for answer in answers] == [200, 404, 200, 404]
+
+
+def operate(world: World, command: str, *words: str) -> str:
+    """Run a command of the operator in a process of its own, beside the service."""
+    env = {**os.environ, "STORAGE_DIR": str(world.storage), "AUTH": "keys"}
+    job = [sys.executable, "-m", f"src.runtime.{command}", *words]
+    done = subprocess.run(job, check=True, cwd=ROOT, capture_output=True, text=True, timeout=120, env=env)
+    return done.stdout
+
+
+def test_operator_works_while_the_service_serves(world: World) -> None:
+    key = operate(world, "keys", "create", "cid", "--expires", "1d").strip()
+    own = {"X-API-Key": key}
+    made = httpx.post(f"{world.url}/api/backtests", json=RSI, headers=own, timeout=60).json()["data"]
+    assert made["user_id"] == "cid"
+    table = {line.split()[0]: line.split()[1] for line in operate(world, "users", "usage").splitlines()}
+    assert (table["cid"], int(table["bob"]) >= 2) == ("1", True)
+    assert "deleted of 'cid': 1 results" in operate(world, "users", "delete", "cid", "--yes")
+    refused = httpx.get(f"{world.url}/api/backtests", headers=own)
+    assert (refused.status_code, refused.json()["code"]) == (401, "INVALID_CREDENTIALS")
+    again = {"X-API-Key": operate(world, "keys", "create", "cid").strip()}
+    gone = httpx.get(f"{world.url}/api/backtests/{made['id']}", headers=again)
+    assert (gone.status_code, gone.json()["code"]) == (404, "RESULT_NOT_FOUND")
+    assert httpx.get(f"{world.url}/api/backtests/{world.bob.result}", headers=headers_of(world.bob)).status_code == 200
+    listed = operate(world, "keys", "list").splitlines()
+    key_id = next(line.split()[0] for line in listed if line.split()[1] == "cid")
+    operate(world, "keys", "revoke", key_id)
+    assert httpx.get(f"{world.url}/api/session", headers=again).json()["data"]["user_id"] is None
