@@ -17,7 +17,7 @@ from src.api.http.accept_headers import weights_in
 from src.api.http.cross_site import is_loopback
 from src.api.paths import GRAPHQL_PATH, path_in
 from src.domain.errors import ServiceError, Unauthenticated
-from src.domain.identity import Caller
+from src.domain.identity import ANYBODY, AuthMode, Caller
 from src.ports.identity import Authenticator, Credentials
 
 SESSION_COOKIE: Final = "backtesting_session"
@@ -50,6 +50,10 @@ class Authentication:
         self._is_page = is_page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._authenticator.mode is AuthMode.NONE:
+            remember(scope, ANYBODY)
+            await self._app(scope, receive, send)
+            return
         if scope["type"] not in {"http", "websocket"} or self._is_open(scope):
             await self._app(scope, receive, send)
             return

@@ -15,11 +15,14 @@ from src.domain.errors import IdentityUnavailable
 from src.domain.identity import AuthMode, Caller
 from src.identity.gateway import HeaderAuthenticator
 from src.identity.key_file import KeyFile
+from src.identity.key_sets import KeySet
 from src.identity.keys import KeyAuthenticator
+from src.identity.tokens import TokenAuthenticator
 from src.ports.identity import Credentials
 from src.service import access
 from tests.clocks import FixedClock
 from tests.rest_app import MemoryBacktests, make_rest_app
+from tests.tokens import AUDIENCE, ISSUER, Issuer, key_set, sign_with_secret
 
 BODY = {"symbol": "BTCUSDT"}
 
@@ -216,6 +219,37 @@ async def test_gateways_user_is_the_caller() -> None:
         assert made.json()["data"]["user_id"] == "bob@firm"
         refused = await gateway.post("/api/backtests", json=BODY)
         assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Gateway")
+
+
+@pytest.mark.usefixtures("plans")
+async def test_token_decides_who_asks() -> None:
+    issuer = Issuer()
+
+    async def read() -> bytes:
+        return key_set(issuer.jwk)
+
+    tokens = TokenAuthenticator(issuer=ISSUER, audience=AUDIENCE, algorithms=("RS256",), keys=KeySet(read))
+    async with connect(make_rest_app(authenticator=tokens)) as known:
+
+        async def post(token: str) -> tuple[int, str]:
+            sent = {"Authorization": f"Bearer {token}"}
+            answer = (await known.post("/api/backtests", json=BODY, headers=sent)).json()
+            return (200, answer["data"]["user_id"]) if answer["success"] else (answer["status"], answer["code"])
+
+        assert await post(issuer.token(sub="bob")) == (200, "bob")
+        assert await post(issuer.token(exp=1_600_000_000)) == (401, "CREDENTIALS_EXPIRED")
+        assert await post(issuer.write({"alg": "none"}, {}, lambda _: b"")) == (401, "INVALID_CREDENTIALS")
+        assert await post(issuer.write({"alg": "HS256"}, {}, sign_with_secret(issuer.pem))) == (
+            401,
+            "INVALID_CREDENTIALS",
+        )
+        other = await known.post(
+            "/api/backtests",
+            json={**BODY, "user_id": "ann"},
+            headers={"Authorization": f"Bearer {issuer.token(sub='bob')}"},
+        )
+        assert (other.status_code, other.json()["code"], other.json()["field"]) == (403, "FORBIDDEN", "user_id")
+    await tokens.close()
 
 
 class DownAuthenticator(HeaderAuthenticator):
