@@ -325,7 +325,7 @@ class Settings(BaseSettings):
         # A machine that can change the keys on their way can sign tokens.
         raise ValueError("a file that exists, an https:// address, or http:// of this machine")
 
-    @field_validator("auth", mode="before")
+    @field_validator("auth", "log_format", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
@@ -394,11 +394,6 @@ class Settings(BaseSettings):
         if port and port == info.data.get("port"):
             raise ValueError("another port than PORT, or 0")
         return port
-
-    @field_validator("log_format", mode="before")
-    @classmethod
-    def _lower(cls, value: object) -> object:
-        return value.lower() if isinstance(value, str) else value
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -9,7 +9,8 @@ from starlette.requests import HTTPConnection
 
 from src.domain.identity import Caller
 
-SCOPE_KEY: Final = "backtesting.caller"
+CALLER: Final = "caller"
+"""Name in the state of a request's scope, where the log of requests reads it too."""
 
 _CALLER: Final[ContextVar[Caller | None]] = ContextVar("caller", default=None)
 
@@ -29,10 +30,16 @@ def current_caller() -> Caller:
 
 def caller_of(connection: HTTPConnection) -> Caller:
     """Return who sends a request or opened a WebSocket; raises RuntimeError if that was not found out."""
-    caller = connection.scope.get(SCOPE_KEY)
-    if not isinstance(caller, Caller):
+    caller = found_caller(connection)
+    if caller is None:
         raise RuntimeError("the request was not authenticated")
     return caller
+
+
+def found_caller(connection: HTTPConnection) -> Caller | None:
+    """Return who sends a request or opened a WebSocket; None if that was not found out."""
+    caller = connection.scope.get("state", {}).get(CALLER)
+    return caller if isinstance(caller, Caller) else None
 
 
 def fill_user(given: str | None) -> str | None:

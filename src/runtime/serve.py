@@ -19,8 +19,8 @@ from src.concurrency.cores import available_cores
 from src.domain.errors import ServiceError
 from src.files.temporary_folders import TemporaryFolder, remove_abandoned_folders
 from src.observing.logs import logging_config
-from src.runtime.listener import open_metrics_listener
 from src.runtime.exposure import find_exposure
+from src.runtime.listener import open_metrics_listener
 from src.runtime.server import run_reloaded
 from src.runtime.setting_names import find_unknown_settings
 from src.runtime.supervisor import Supervisor

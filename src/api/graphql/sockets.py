@@ -21,7 +21,7 @@ from strawberry.http.exceptions import NonJsonMessageReceived, NonTextMessageRec
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import SubscribeMessage
 
-from src.api.caller import SCOPE_KEY
+from src.api.caller import found_caller
 from src.api.dependencies import authenticator_of
 from src.api.http.authentication import remember
 from src.domain.errors import ServiceError
@@ -142,7 +142,7 @@ async def authenticate_socket(connection: HTTPConnection, params: object) -> Non
 
     Nothing is done if the handshake had credentials. Raises ConnectionRejectionError, which closes the WebSocket.
     """
-    if SCOPE_KEY in connection.scope:
+    if found_caller(connection) is not None:
         return
     given = params.get("authorization") if isinstance(params, Mapping) else None
     headers = (("authorization", given),) if isinstance(given, str) else ()

@@ -11,7 +11,7 @@ from starlette.requests import Request, cookie_parser
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from src.api.caller import SCOPE_KEY, set_caller
+from src.api.caller import CALLER, set_caller
 from src.api.errors import describe_error, problem_response
 from src.api.http.accept_headers import weights_in
 from src.api.http.cross_site import is_loopback
@@ -50,11 +50,14 @@ class Authentication:
         self._is_page = is_page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
         if self._authenticator.mode is AuthMode.NONE:
             remember(scope, ANYBODY)
             await self._app(scope, receive, send)
             return
-        if scope["type"] not in {"http", "websocket"} or self._is_open(scope):
+        if self._is_open(scope):
             await self._app(scope, receive, send)
             return
         try:
@@ -86,7 +89,7 @@ class Authentication:
 
 def remember(scope: Scope, caller: Caller) -> None:
     """Make this the caller of a request or WebSocket."""
-    scope[SCOPE_KEY] = caller
+    scope.setdefault("state", {})[CALLER] = caller
     set_caller(caller)
 
 

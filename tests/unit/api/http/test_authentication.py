@@ -117,6 +117,17 @@ async def test_left_out_user_is_the_caller(client: httpx.AsyncClient, key: str) 
     assert null.json()["data"]["user_id"] == "ann"
 
 
+async def test_line_of_a_request_names_its_caller(
+    client: httpx.AsyncClient, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await client.get("/api/strategies", headers={"X-API-Key": key})
+    await client.get("/api/strategies")
+    lines = [record.getMessage() for record in caplog.records if "route=/api/strategies" in record.getMessage()]
+    assert "user=ann" in lines[0]
+    assert key not in caplog.text
+
+
 async def test_refusal_is_readable_for_allowed_pages(client: httpx.AsyncClient) -> None:
     answer = await client.get("/api/jobs", headers={"Origin": "http://localhost:3000"})
     assert answer.status_code == 401
