@@ -13,6 +13,10 @@ from typing import Any, Final
 MARKET: Final = {"symbol": "BTCUSDT", "interval": "1h", "source": "simulated", "seed": 7, "limit": 300}
 RSI: Final = {**MARKET, "strategy": {"rsi": {"length": 5}}}
 SWEPT: Final = [{"name": "low", "values": [20, 25]}, {"name": "high", "values": [60, 70]}]
+PORTFOLIO: Final[dict[str, Any]] = {
+    "symbols": ["BTCUSDT", "ETHUSDT"],
+    "backtest": {name: value for name, value in RSI.items() if name != "symbol"},
+}
 CSV: Final = b"Date,Open,High,Low,Close,Volume\n2024-01-01,1,2,1,2,5\n2024-01-02,2,3,2,3,5\n2024-01-03,3,4,3,4,5\n"
 
 
@@ -26,6 +30,7 @@ class Things:
     job: str = ""
     sweep: str = ""
     walk: str = ""
+    portfolio: str = ""
     model: str = ""
     model_path: str = ""
     dataset: str = ""
@@ -89,6 +94,10 @@ def _sweep(**more: Any) -> dict[str, Any]:
 
 def _walk(**more: Any) -> dict[str, Any]:
     return {"sweep": _sweep(**more), "train_bars": 100, "test_bars": 50}
+
+
+def _portfolio(**more: Any) -> dict[str, Any]:
+    return {**PORTFOLIO, "backtest": {**PORTFOLIO["backtest"], **more}}
 
 
 FOREIGN_USER: Final = {"user_id": "{user}"}
@@ -175,6 +184,17 @@ REST: Final[Mapping[str, list[Attack] | str]] = {
     ],
     "POST /api/walk-forwards": [Attack(body=_walk(**FOREIGN_USER), allowed=FORBIDDEN)],
     "GET /api/walk-forwards/{walk_forward_id}": [Attack(path="/api/walk-forwards/{walk}", allowed=NO_JOB, reads=True)],
+    "POST /api/portfolios": [
+        Attack(body=_portfolio(**FOREIGN_USER), allowed=FORBIDDEN),
+        Attack(body=_portfolio(source="{dataset}", seed=None), allowed=NO_SOURCE),
+    ],
+    "GET /api/portfolios/{portfolio_id}": [Attack(path="/api/portfolios/{portfolio}", allowed=NO_JOB, reads=True)],
+    **{
+        f"GET /api/portfolios/{{portfolio_id}}/{name}": [
+            Attack(path=f"/api/portfolios/{{portfolio}}/{name}", allowed=NO_JOB, reads=True)
+        ]
+        for name in ("equity", "fills", "trades")
+    },
     "GET /api/jobs": [
         Attack(path="/api/jobs", query={"user_id": "{user}"}, allowed=FORBIDDEN, reads=True),
         Attack(path="/api/jobs", query={"after": "{jobs_cursor}"}, allowed=(), finds_nothing=True),
@@ -252,6 +272,7 @@ GRAPHQL: Final[Mapping[str, list[Attack] | str]] = {
         _ask('{ sweep(id: "{sweep}") { rows { total } } }', NO_JOB, reads=True),
     ],
     "Query.walkForward": [_ask('{ walkForward(id: "{walk}") { job { id } } }', NO_JOB, reads=True)],
+    "Query.portfolio": [_ask('{ portfolio(id: "{portfolio}") { job { id } } }', NO_JOB, reads=True)],
     "Query.estimateSweep": [
         _ask(
             "query($input: SweepInput!) { estimateSweep(input: $input) { combinations } }",
@@ -286,6 +307,20 @@ GRAPHQL: Final[Mapping[str, list[Attack] | str]] = {
             "mutation($input: WalkForwardInput!) { startWalkForward(input: $input) { id } }",
             FORBIDDEN,
             input={"sweep": _SWEEP_INPUT, "trainBars": 100, "testBars": 50},
+        )
+    ],
+    "Mutation.runPortfolioBacktest": [
+        _ask(
+            "mutation($input: RunPortfolioInput!) { runPortfolioBacktest(input: $input) { job { id } } }",
+            FORBIDDEN,
+            input={
+                "symbols": ["BTCUSDT", "ETHUSDT"],
+                "backtest": {
+                    "userId": "{user}",
+                    "fetchInput": _INPUT["fetchInput"],
+                    "strategy": {"rsi": {"length": 5}},
+                },
+            },
         )
     ],
     "Mutation.runSweepRow": [
@@ -386,6 +421,10 @@ MCP: Final[Mapping[str, list[tuple[Mapping[str, Any], str]]]] = {
         ({**FOREIGN_SOURCE, "user_id": "{user}"}, "FORBIDDEN"),
     ],
     "start_sweep": [({"backtest": {**RSI, "user_id": "{user}"}, "parameters": SWEPT}, "FORBIDDEN")],
+    "run_portfolio_backtest": [
+        ({**PORTFOLIO, "backtest": {**PORTFOLIO["backtest"], "user_id": "{user}"}}, "FORBIDDEN"),
+        ({"portfolio_id": "{portfolio}"}, "JOB_NOT_FOUND"),
+    ],
     "get_sweep": [({"sweep_id": "{sweep}"}, "JOB_NOT_FOUND")],
 }
 """Arguments of the tools for agents, and the code that the text begins with."""

@@ -23,6 +23,7 @@ from src.service.jobs import JobService
 from src.service.later_checks import LaterChecks
 from src.service.markets import MarketService
 from src.service.models import ModelService
+from src.service.portfolios import PortfolioService
 from src.service.results import ResultService
 from src.service.services import Services
 from src.service.sweeps import SweepService
@@ -77,7 +78,7 @@ class Access:
         return result_ids
 
     async def job(self, job_id: str) -> str:
-        """Return the id of a job, sweep or walk-forward; raises JobNotFound if it is another user's."""
+        """Return the id of a job, sweep, walk-forward or portfolio; JobNotFound if it is another user's."""
         if not self._caller.may_read(await self._services.jobs.owner(job_id)):
             raise job_not_found(job_id)
         return job_id
@@ -91,6 +92,7 @@ RULES: Final[Mapping[tuple[str, str], Rule]] = {
     ("request", "BacktestRequest"): Access.own_request,
     ("request", "SweepRequest"): Access.own_request,
     ("request", "WalkForwardRequest"): Access.own_request,
+    ("request", "PortfolioRequest"): Access.own_request,
     ("request", "JobRequest"): Access.own_request,
     ("model_file", "ModelFile | None"): Access.own_file,
     ("result_id", "str | None"): Access.no_choice,
@@ -99,6 +101,7 @@ RULES: Final[Mapping[tuple[str, str], Rule]] = {
     ("result_ids", "Sequence[str]"): Access.results,
     ("job_id", "str"): Access.job,
     ("sweep_id", "str"): Access.job,
+    ("portfolio_id", "str"): Access.job,
 }
 """The check of a parameter, by its name and its type as the method declares them."""
 
@@ -163,6 +166,7 @@ PLANS: Final[Mapping[type, Mapping[str, Method]]] = {
         LaterChecks,
         MarketService,
         ModelService,
+        PortfolioService,
         ResultService,
         SweepService,
         TearSheets,
@@ -262,6 +266,10 @@ class CallerServices:
     @property
     def sweeps(self) -> SweepService:
         return self._guard(self._services.sweeps)
+
+    @property
+    def portfolios(self) -> PortfolioService:
+        return self._guard(self._services.portfolios)
 
     @property
     def downloads(self) -> DownloadBoard:

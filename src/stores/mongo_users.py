@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from src.domain.user_usage import NOTHING, UserUsage
 from src.stores.mongo_connection import MongoDatabase
-from src.stores.mongo_ledger import TRIALS
+from src.stores.mongo_ledger_documents import FOLDS, LEDGERS, TRIALS
 
 _BY_USER: Final = {"_id": "$user_id", "count": {"$sum": 1}, "bytes": {"$sum": "$size_bytes"}}
 
@@ -20,8 +20,9 @@ class MongoUsers:
         self._results = database.collection("results")
         self._jobs = database.collection("jobs")
         self._turns = database.collection("job_users")
-        self._ledgers = database.collection("trial_ledgers")
+        self._ledgers = database.collection(LEDGERS)
         self._trials = database.collection(TRIALS)
+        self._folds = database.collection(FOLDS)
 
     async def usage(self) -> Mapping[str, UserUsage]:
         found: dict[str, UserUsage] = {}
@@ -51,6 +52,7 @@ class MongoUsers:
         async with self._database.session():
             await self._trials.delete_many(of_user)
             await self._ledgers.delete_many(of_user)
+            await self._folds.delete_many({"keeper": user_id})
             await self._turns.delete_one({"_id": user_id})
 
 

@@ -16,6 +16,7 @@ _LEDGERS: Final = "SELECT user_id FROM trial_ledgers GROUP BY user_id"
 _FORGET: Final = (
     "DELETE FROM trials WHERE user_id = ?",
     "DELETE FROM trial_ledgers WHERE user_id = ?",
+    "DELETE FROM ledger_folds WHERE keeper = ?",
     "DELETE FROM job_turns WHERE user_id = ?",
 )
 

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -157,3 +158,17 @@ async def test_folder_of_another_kind_is_left_alone(stored: Stored, tmp_path: Pa
     assert await stored.service().usage() == {}
     assert await stored.service().delete("ann") == NOTHING
     assert (outside / "precious").exists()
+
+
+async def test_deletion_forgets_what_was_folded(stored: Stored) -> None:
+    rows = [(user, 0, 1, 5) for user in ("b", "bo")]
+    if isinstance(stored.records, SqliteUsers):
+        insert = "INSERT INTO ledger_folds (keeper, is_simulated, markets, runs) VALUES (?, ?, ?, ?)"
+        await stored.records._database.write((insert, rows))
+    else:
+        names = ("keeper", "is_simulated", "markets", "runs")
+        documents = [{"_id": f"{row[0]}\n0", **dict(zip(names, row, strict=True))} for row in rows]
+        await cast("MongoUsers", stored.records)._folds.insert_many(documents)
+    await stored.service().delete("b")
+    folded = [(await stored.ledger.count_folded(user_id=user)).runs for user in ("b", "bo")]
+    assert folded == [0, 5]

@@ -31,7 +31,7 @@ from src.domain.identity import AuthMode
 from src.wiring.identity import build_key_file
 from tests.architecture.test_floors import ROOT
 from tests.exchange import LoopbackExchange
-from tests.foreign_things import CSV, GRAPHQL, MCP, REST, RSI, SWEPT, Attack, Things, describe, fill
+from tests.foreign_things import CSV, GRAPHQL, MCP, PORTFOLIO, REST, RSI, SWEPT, Attack, Things, describe, fill
 from tests.integration.conftest import service_settings
 from tests.server import RunningService
 
@@ -89,6 +89,8 @@ def give_things(url: str, user: Things, folder: Path) -> Things:
                 json={"sweep": {"backtest": RSI, "parameters": SWEPT}, "train_bars": 100, "test_bars": 50},
             )["id"],
         }
+        made = post("/api/portfolios", json=PORTFOLIO)
+        jobs["portfolio"] = made.get("id") or made["job"]["id"]  # it is a job if it takes long
         for job_id in jobs.values():
             wait_for(client, job_id)
         pages = {name: client.get(f"/api/{name}", params={"first": 1}).json()["data"] for name in ("backtests", "jobs")}
@@ -175,13 +177,13 @@ def test_foreign_thing_is_not_reached(world: World, operation: str, attack: Atta
 )
 def test_foreign_id_is_answered_as_unknown(world: World, operation: str, attack: Attack) -> None:
     unknown = Things(user="ann", dataset="unknown_bars", **{
-        name: str(uuid.uuid4()) for name in ("result", "job", "sweep", "walk")
+        name: str(uuid.uuid4()) for name in ("result", "job", "sweep", "walk", "portfolio")
     })  # fmt: skip
     answers = [send(world.url, operation, attack, victim=things, key=world.ann.key) for things in (world.bob, unknown)]
     texts = []
     for answer, things in zip(answers, (world.bob, unknown), strict=True):
         texts.append(answer.text)
-        for name in ("result", "job", "sweep", "walk", "dataset"):
+        for name in ("result", "job", "sweep", "walk", "portfolio", "dataset"):
             texts[-1] = texts[-1].replace(getattr(things, name), f"<{name}>")
     assert answers[0].status_code == answers[1].status_code
     assert texts[0] == texts[1]

@@ -206,7 +206,7 @@ class GraphQLContext(BaseContext):
 
     @property
     def portfolios(self) -> PortfolioService:
-        return services_of(self._request).portfolios
+        return services_of(self.connection).portfolios
 
     @property
     def job_streams(self) -> JobStreams:
