@@ -86,6 +86,16 @@ COMMANDS = {
         SERVICE,
         (("-m", "src.runtime.ledger"),),
     ),
+    "keys": Command(
+        "make, list and revoke API keys, while serving: create USER, list, revoke ID",
+        SERVICE,
+        (("-m", "src.runtime.keys"),),
+    ),
+    "users": Command(
+        "show what is stored of each user (usage), or delete all of one (delete USER), while serving",
+        SERVICE,
+        (("-m", "src.runtime.users"),),
+    ),
     "test": Command(
         "run the tests, all of them on all cores; further words go to pytest",
         EVERYTHING,

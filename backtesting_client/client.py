@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import pandas as pd
 
+from backtesting_client.access import authorization
+from backtesting_client.errors import NotFound
 from backtesting_client.models import StoredModel, read_model
 from backtesting_client.progress import download_progress
 from backtesting_client.run import Run, metrics_of
@@ -21,6 +23,7 @@ from backtesting_client.values import Instant, json_values, path_part, text_valu
 
 DEFAULT_URL: Final = "http://localhost:5050"
 URL_VARIABLE: Final = "BACKTESTING_URL"
+DEFAULT_USER: Final = "me"
 DEFAULT_TIMEOUT_S: Final = 150.0
 DEFAULT_RETRY_S: Final = 60.0
 _PAGE_RESULTS: Final = 100
@@ -41,7 +44,12 @@ class Client(SweepMethods):
     url
         The service's address; by default that of the variable BACKTESTING_URL, else http://localhost:5050.
     user
-        Whose results, models and datasets: the service's user_id.
+        Whose results, models and datasets: the service's user_id. By default the one that the service knows by the key
+        or token, else `me`.
+    api_key
+        The key of a service with AUTH=keys; by default that of the variable BACKTESTING_API_KEY.
+    token
+        The token of a service with AUTH=jwt, in place of a key.
     timeout_s
         Seconds to wait for one response; a backtest may take REQUEST_TIMEOUT_S (120) of the service.
     retry_s
@@ -55,20 +63,24 @@ class Client(SweepMethods):
     def __init__(
         self,
         url: str | None = None,
-        user: str = "me",
+        user: str | None = None,
         *,
+        api_key: str | None = None,
+        token: str | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         retry_s: float = DEFAULT_RETRY_S,
         headers: Mapping[str, str] | None = None,
         progress: bool = True,
     ) -> None:
-        self.user = user
+        self._user = user
         self._progress = progress
+        key = authorization(api_key, token)
+        self._is_known = bool(key)
         self._transport = Transport(
             url or os.environ.get(URL_VARIABLE) or DEFAULT_URL,
             timeout_s=timeout_s,
             retry_s=retry_s,
-            headers=headers or {},
+            headers={**(headers or {}), **key},
         )
 
     def __enter__(self) -> Client:
@@ -80,7 +92,26 @@ class Client(SweepMethods):
         self.close()
 
     def __repr__(self) -> str:
-        return f"Client({self.url!r}, user={self.user!r})"
+        return f"Client({self.url!r}, user={self._user!r})"
+
+    @property
+    def user(self) -> str:
+        """Whose results, models and datasets; the service is asked once if no user was given."""
+        if self._user is None:
+            self._user = (self._ask_user() if self._is_known else None) or DEFAULT_USER
+        return self._user
+
+    @user.setter
+    def user(self, user: str) -> None:
+        self._user = user
+
+    def _ask_user(self) -> str | None:
+        """Return the user that the service knows by this client's key or token; None if it knows none."""
+        try:
+            found = self._transport.data("GET", "/api/session")["user_id"]
+        except NotFound:  # an older service asks nobody who they are
+            return None
+        return None if found is None else str(found)
 
     @property
     def url(self) -> str:

@@ -31,9 +31,12 @@ _RELATION: Final = re.compile(r"\s*(\w+)\s*(<=|>=|==|!=|<|>)\s*(\S+)\s*")
 class SweepMethods:
     """The methods of `Client` about sweeps, walk-forwards, portfolios and jobs."""
 
-    user: str
     _transport: Transport
     _progress: bool
+
+    @property
+    def user(self) -> str:
+        raise NotImplementedError
 
     def _backtest_body(self, strategy: str, symbol: str, interval: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         raise NotImplementedError

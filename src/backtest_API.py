@@ -36,9 +36,11 @@ from src.api.observation import RequestMetrics
 from src.api.rest.operations import show_metrics
 from src.api.rest.routes import install_rest
 from src.domain.errors import ServiceError
+from src.domain.identity import AuthMode
 from src.observing.logs import configure_logging
 from src.observing.prometheus_meters import PrometheusMeters
 from src.runtime.allocator import return_freed_memory
+from src.runtime.exposure import find_exposure
 from src.runtime.metrics_server import MetricsServer
 from src.runtime.server import ON_DRAIN
 from src.runtime.setting_names import find_unknown_settings
@@ -46,7 +48,8 @@ from src.runtime.tracing import start_tracing
 from src.service.services import Services
 from src.settings import Settings, SettingsError, read_settings
 from src.ui.report import ReportFiles
-from src.ui.routes import graphql_page, install_pages
+from src.ui.routes import find_pages, graphql_page, install_pages
+from src.wiring.identity import build_authenticator
 from src.wiring.services import build_services
 
 MCP_PACKAGE = "'mcp>=2.3,<3'"
@@ -62,6 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
     raise_descriptor_limit()
     configure_logging(settings.log_format, settings.log_level)
     registry = CollectorRegistry()
+    authenticator = build_authenticator(settings)
     services = build_services(settings, PrometheusMeters(registry))
     streams = JobStreams()
     mcp = _build_mcp(services, streams, settings) if settings.mcp else None
@@ -80,6 +84,7 @@ def create_app(settings: Settings) -> FastAPI:
                 yield {ON_DRAIN: start_draining}
         finally:
             streams.close()
+            await authenticator.close()
             await services.stop()
             await asyncio.to_thread(stop_tracing)
 
@@ -94,6 +99,9 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.services = services
     app.state.job_streams = streams
+    app.state.auth = settings.auth.value
+    app.state.authenticator = authenticator
+    app.state.sessions = authenticator if authenticator.mode is AuthMode.KEYS else None
     app.state.max_bars = settings.max_bars
     app.state.max_rows = settings.max_rows_per_answer
     app.state.report_writer = ReportFiles()
@@ -102,6 +110,7 @@ def create_app(settings: Settings) -> FastAPI:
         max_depth=settings.graphql_max_depth,
         max_aliases=settings.graphql_max_aliases,
         max_tokens=settings.graphql_max_tokens,
+        is_user_optional=settings.auth is not AuthMode.NONE,
         page=graphql_page,
     )
     # First, because FastAPI asks one router after the other: the last of eleven is found after 0.1 of a small request.
@@ -118,6 +127,8 @@ def create_app(settings: Settings) -> FastAPI:
         cors_origins=settings.cors_origins,
         allowed_hosts=allowed_hosts(settings),
         metrics=RequestMetrics(registry),
+        authenticator=authenticator,
+        is_page=find_pages(app),
     )
     return app
 
@@ -161,9 +172,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
         # Cached, because uvicorn reads it twice, and each application has its own stores and threads.
-        application = globals()["app"] = create_app(read_settings())
+        settings = read_settings()
+        application = globals()["app"] = create_app(settings)
         if multiprocessing.parent_process() is None:  # `runtime.serve` names them once for all workers
-            for warning in find_unknown_settings(os.environ):
+            for warning in (*find_unknown_settings(os.environ), *find_exposure(settings)):
                 logging.getLogger(__name__).warning("%s", warning)
         return application
     except (SettingsError, ServiceError) as error:

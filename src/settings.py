@@ -14,11 +14,18 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from src.domain.error_text import quote
 from src.domain.errors import InvalidInput, bad_value
+from src.domain.identity import AuthMode
 from src.domain.sandbox_mode import SandboxMode
 
 _HOST_NAME: Final = re.compile(r"\*|(\*\.)?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|[0-9a-f:]*:[0-9a-f:.]*")
 
 _SCHEDULER: Final = re.compile(r"(tls|tcp)://([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}")
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_NOT_FOR_USERS: Final = frozenset({"authorization", "cookie", "host", "origin", "x-api-key"})
+_TOKEN_SETTINGS: Final = ("jwt_issuer", "jwt_audience", "jwt_jwks")
+
+TokenAlgorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+
 _CERTIFICATES: Final = ("dask_tls_ca", "dask_tls_cert", "dask_tls_key")
 
 RESPONDING_S: Final = 5.0
@@ -239,6 +246,24 @@ class Settings(BaseSettings):
         description="Host names that requests may name, comma-separated, '*.name' for all below one, '*' for all; "
         "by default loopback names while HOST is a loopback address, else all.",
     )
+    auth_header: str = Field(
+        "X-Forwarded-User", description="Header in which the gateway names the user; only with AUTH=header."
+    )
+    jwt_issuer: str | None = Field(None, description="Issuer (iss) whose tokens are accepted; for AUTH=jwt.")
+    jwt_audience: str | None = Field(None, description="Audience (aud) that tokens must be for; for AUTH=jwt.")
+    jwt_jwks: str | None = Field(
+        None, description="File or https:// address of the issuer's public keys (JWKS); for AUTH=jwt."
+    )
+    jwt_algorithms: Annotated[tuple[TokenAlgorithm, ...], NoDecode] = Field(
+        ("RS256", "ES256", "EdDSA"), description="Signatures of tokens that are accepted, comma-separated."
+    )
+    jwt_user_claim: str = Field(
+        "sub", min_length=1, max_length=100, description="Claim of tokens that holds the user's id."
+    )
+    auth: AuthMode = Field(
+        AuthMode.NONE,
+        description="How the service knows who asks: none (anybody acts as every user), header, jwt or keys.",
+    )
     mcp: bool = Field(
         False, description="Whether agents are served at /mcp (Model Context Protocol); needs the extra `mcp`."
     )
@@ -275,6 +300,43 @@ class Settings(BaseSettings):
             if not _HOST_NAME.fullmatch(host):
                 raise ValueError(f"names or addresses without port, *.name, or * (not {quote(host)})")
         return hosts
+
+    @field_validator("jwt_algorithms", mode="before")
+    @classmethod
+    def _split_algorithms(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("auth_header")
+    @classmethod
+    def _is_header_name(cls, name: str) -> str:
+        if not _HEADER_NAME.fullmatch(name) or name.lower() in _NOT_FOR_USERS:
+            raise ValueError(f"the name of a header, not {', '.join(sorted(_NOT_FOR_USERS))}")
+        return name
+
+    @field_validator("jwt_jwks")
+    @classmethod
+    def _is_key_set(cls, place: str | None) -> str | None:
+        if place is None or Path(place).is_file():
+            return place
+        parts = urlsplit(place)
+        is_local = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+        if parts.scheme == "https" or (parts.scheme == "http" and is_local):
+            return place
+        # A machine that can change the keys on their way can sign tokens.
+        raise ValueError("a file that exists, an https:// address, or http:// of this machine")
+
+    @field_validator("auth", "log_format", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("auth")
+    @classmethod
+    def _has_its_settings(cls, mode: AuthMode, info: ValidationInfo) -> AuthMode:
+        lacking = [name.upper() for name in _TOKEN_SETTINGS if not info.data.get(name)]
+        if mode is AuthMode.JWT and lacking:
+            raise ValueError(f"jwt only together with {', '.join(lacking)}; or none, header, keys")
+        return mode
 
     @field_validator("graceful_stop_s")
     @classmethod
@@ -332,11 +394,6 @@ class Settings(BaseSettings):
         if port and port == info.data.get("port"):
             raise ValueError("another port than PORT, or 0")
         return port
-
-    @field_validator("log_format", mode="before")
-    @classmethod
-    def _lower(cls, value: object) -> object:
-        return value.lower() if isinstance(value, str) else value
 
     @field_validator("log_level", mode="before")
     @classmethod

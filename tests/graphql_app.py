@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from src.api.error_table import ERROR_HELP
 from src.api.errors import install_error_handlers
 from src.api.graphql.router import build_graphql_router
+from src.api.http.authentication import Authentication
 from src.domain.bar_quality import DataQuality
 from src.domain.bars import Bars
 from src.domain.intervals import DAY_MS
@@ -22,6 +23,7 @@ from src.domain.market import MarketRequest, MarketSeries
 from src.domain.runs import ResultSummary
 from src.domain.signals import Features
 from src.features.ohlcv import build_features
+from src.identity.anybody import AnybodyAuthenticator
 from src.service.services import Services
 from tests.factories import START_MS
 from tests.rest_app import MemoryBacktests, MemoryServices, summary_of
@@ -86,6 +88,8 @@ def make_graphql_app(services: MemoryServices, **limits: Any) -> FastAPI:
     install_error_handlers(app)
     app.include_router(build_graphql_router(**(given | limits)))
     app.state.services = cast("Services", services)
+    app.state.authenticator = AnybodyAuthenticator()
+    app.add_middleware(Authentication, authenticator=app.state.authenticator, is_page=lambda _: False)
     app.state.max_bars = 100_000
     app.state.max_rows = max_rows
     return app

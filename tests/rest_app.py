@@ -21,6 +21,8 @@ from src.domain.market import MarketRequest, MarketSeries
 from src.domain.model_files import ModelDescription, ModelFile
 from src.domain.runs import BacktestRequest, BacktestResult, Rerun, ResultPage, ResultSummary, StoreUsage
 from src.engines.registry import ENGINES
+from src.identity.anybody import AnybodyAuthenticator
+from src.ports.identity import Authenticator
 from src.ports.stores import ModelFileStore
 from src.service.computing import ComputeQueue
 from src.service.models import ModelService
@@ -200,10 +202,12 @@ def make_rest_app(
     cors_origins: Sequence[str] = (),
     allowed_hosts: Sequence[str] | None = ("*",),
     linger: LingerLimits | None = None,
+    authenticator: Authenticator | None = None,
 ) -> FastAPI:
     """Build the application: all REST endpoints, all layers around them."""
     app = FastAPI()
     metrics = RequestMetrics(CollectorRegistry())
+    authenticator = authenticator or AnybodyAuthenticator()
     install_middleware(
         app,
         limits=limits or BodyLimits(max_upload_bytes=MIB, idle_s=5.0),
@@ -211,9 +215,13 @@ def make_rest_app(
         allowed_hosts=allowed_hosts,
         linger=linger,
         metrics=metrics,
+        authenticator=authenticator,
+        is_page=lambda _: False,
     )
     install_rest(app, registry=metrics.registry)
     app.state.services = cast("Services", services or MemoryServices())
+    app.state.authenticator = authenticator
+    app.state.sessions = None
     app.state.report_writer = ReportFiles()
     app.state.max_bars = 100_000
     app.state.max_rows = 100

@@ -6,7 +6,10 @@ from typing import Protocol
 
 from starlette.requests import HTTPConnection, Request
 
+from src.api.caller import caller_of
 from src.api.job_streams import JobStreams
+from src.ports.identity import Authenticator, SessionKeeper
+from src.service.access import CallerServices
 from src.service.services import Services
 
 
@@ -26,10 +29,27 @@ def report_writer_of(request: Request) -> ReportWriter:
     return writer
 
 
-def services_of(request: HTTPConnection) -> Services:
-    """Return the services that the application was started with (`app.state.services`)."""
+def services_of(request: HTTPConnection) -> CallerServices:
+    """Return the application's services for the sender of a request; RuntimeError if it was not authenticated."""
+    return CallerServices(process_of(request), caller_of(request))
+
+
+def process_of(request: HTTPConnection) -> Services:
+    """Return the services that the application was started with (`app.state.services`), for operators' endpoints."""
     services: Services = request.app.state.services
     return services
+
+
+def authenticator_of(request: HTTPConnection) -> Authenticator:
+    """Return what finds out who sends requests (`app.state.authenticator`)."""
+    authenticator: Authenticator = request.app.state.authenticator
+    return authenticator
+
+
+def sessions_of(request: HTTPConnection) -> SessionKeeper | None:
+    """Return what exchanges keys for sessions (`app.state.sessions`); None if there is no sign-in."""
+    sessions: SessionKeeper | None = request.app.state.sessions
+    return sessions
 
 
 def job_streams_of(request: HTTPConnection) -> JobStreams:

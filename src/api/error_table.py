@@ -52,6 +52,26 @@ ERROR_TABLE: Final[Mapping[type[errors.ServiceError], ErrorRow]] = {
         "Do what the message says about the file: export it again, name its columns in `feature_columns` "
         "(`featureColumns` in GraphQL), or declare what its numbers mean in `output_kind` (`outputKind`).",
     ),
+    errors.Unauthenticated: ErrorRow(
+        401,
+        "The request names nobody",
+        "Send an API key or a token as `Authorization: Bearer …` (a key also as `X-API-Key`), or sign in on the pages. "
+        "An operator makes keys with `run.py keys create`; behind a gateway, the gateway names the user.",
+    ),
+    errors.InvalidCredentials: ErrorRow(
+        401,
+        "The key or token is not accepted",
+        "Do what the message says: use a key that is not revoked, or a token of the issuer and audience that the "
+        "service is set up for.",
+    ),
+    errors.CredentialsExpired: ErrorRow(
+        401, "The key or token has expired", "Get a new token from its issuer, a new key from the operator, or sign in."
+    ),
+    errors.Forbidden: ErrorRow(
+        403,
+        "Not your user id",
+        "Leave `user_id` (`userId` in GraphQL) out, or send your own. Other users' things cannot be used.",
+    ),
     errors.NotFound: ErrorRow(
         404, "Not found", "Check the path against the list of endpoints (/docs) and the name against the message."
     ),
@@ -144,6 +164,12 @@ ERROR_TABLE: Final[Mapping[type[errors.ServiceError], ErrorRow]] = {
         "The cluster cannot compute now",
         "Wait: the job continues from its stored rows once the cluster responds. An operator should look whether the "
         "scheduler and workers of this version run (`run.py cluster`).",
+    ),
+    errors.IdentityUnavailable: ErrorRow(
+        503,
+        "Tokens cannot be checked now",
+        "Send the request again after some seconds. An operator should look whether the key set in JWT_JWKS can be "
+        "read.",
     ),
 }
 """Error class → its row; a class that is missing here uses the row of its nearest parent."""

@@ -70,7 +70,7 @@ def describe_error(error: BaseException) -> ErrorResponse:
             title=row.title,
             hint=row.fix,
             text=error.text,
-            field=error.field if isinstance(error, errors.InvalidInput) else None,
+            field=error.field if isinstance(error, errors.InvalidInput | errors.Forbidden) else None,
             place=(error.line, error.column) if isinstance(error, errors.InvalidRule) else None,
             retry_after_s=error.retry_after_s,
         )

@@ -7,6 +7,10 @@ The tree (code in brackets); none of these classes knows HTTP, `api/error_table.
     │   ├── MalformedRequest        [MALFORMED_REQUEST]     the body itself cannot be read
     │   ├── InvalidRule             [INVALID_RULE]          a strategy's rule is wrong: where in its text
     │   └── ModelRejected           [MODEL_REJECTED]        the model file cannot be used, and why
+    ├── Unauthenticated             [UNAUTHENTICATED]       the request has no key or token
+    │   ├── InvalidCredentials      [INVALID_CREDENTIALS]   the key or token cannot be accepted, and why
+    │   └── CredentialsExpired      [CREDENTIALS_EXPIRED]
+    ├── Forbidden                   [FORBIDDEN]             the request names another user than its sender
     ├── NotFound
     │   ├── SymbolNotFound          [SYMBOL_NOT_FOUND]
     │   ├── ModelNotFound           [MODEL_NOT_FOUND]
@@ -26,7 +30,8 @@ The tree (code in brackets); none of these classes knows HTTP, `api/error_table.
     ├── StoreUnavailable            [STORE_UNAVAILABLE]
     │   └── UnreadableResult        [STORE_UNAVAILABLE]     a stored result is damaged, or of another version
     ├── SandboxUnavailable          [SANDBOX_UNAVAILABLE]   model files cannot be opened safely here
-    └── ClusterUnavailable          [CLUSTER_UNAVAILABLE]   no scheduler, or no worker of this version: jobs wait
+    ├── ClusterUnavailable          [CLUSTER_UNAVAILABLE]   no scheduler, or no worker of this version: jobs wait
+    └── IdentityUnavailable         [IDENTITY_UNAVAILABLE]  the keys of the tokens' issuer cannot be read
 """
 
 from __future__ import annotations
@@ -125,6 +130,28 @@ class ModelRejected(InvalidInput):
     code = "MODEL_REJECTED"
 
 
+class Unauthenticated(ServiceError):
+    code = "UNAUTHENTICATED"
+
+
+class InvalidCredentials(Unauthenticated):
+    code = "INVALID_CREDENTIALS"
+
+
+class CredentialsExpired(Unauthenticated):
+    code = "CREDENTIALS_EXPIRED"
+
+
+class Forbidden(ServiceError):
+    """A request that names another user than its sender; `field` is the public name of what names the user."""
+
+    code = "FORBIDDEN"
+
+    def __init__(self, text: str | Text, *, field: str = "userId", **parts: Any) -> None:
+        super().__init__(text, **parts, field=FieldName(field))
+        self.field = field
+
+
 class NotFound(ServiceError):
     code = "NOT_FOUND"
 
@@ -217,6 +244,10 @@ class ClusterUnavailable(ServiceError):
     """The cluster cannot compute now: a job that needs it is interrupted and continued later, never failed."""
 
     code = "CLUSTER_UNAVAILABLE"
+
+
+class IdentityUnavailable(ServiceError):
+    code = "IDENTITY_UNAVAILABLE"
 
 
 CONTENT_TYPE_REFUSED: Final = "Content-Type is {got!r}. Allowed: {allowed}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 from src.domain.chain_links import ChainLink
@@ -10,6 +10,7 @@ from src.domain.model_files import ModelDescription, ModelFile
 from src.domain.runs import BacktestResult, ResultPage, ResultSummary, StoreUsage
 from src.domain.trial_states import FoldedLedgers, LedgerUpdate, TrialLedgerState
 from src.domain.trials import LedgerEntry, TrialBatch
+from src.domain.user_usage import UserUsage
 
 
 class ModelFileStore(Protocol):
@@ -121,6 +122,34 @@ class ResultStore(Protocol):
     async def is_reachable(self) -> bool: ...
 
     async def close(self) -> None: ...
+
+
+class UserRecords(Protocol):
+    """What the stores of results, jobs and trials hold of each user, even if it cannot be read."""
+
+    async def usage(self) -> Mapping[str, UserUsage]:
+        """Return what is stored of each user that has something."""
+        ...
+
+    async def result_ids(self, user_id: str) -> Sequence[str]: ...
+
+    async def job_ids(self, user_id: str) -> Sequence[str]: ...
+
+    async def forget(self, user_id: str) -> None:
+        """Delete the user's ledgers of trials, and the user's turn among those who wait for jobs."""
+        ...
+
+
+class UserFiles(Protocol):
+    """Users' files of one kind: one folder for each user."""
+
+    async def usage(self) -> Mapping[str, tuple[int, int]]:
+        """Return the number of files and their bytes, by user."""
+        ...
+
+    async def delete(self, user_id: str) -> int:
+        """Delete a user's folder and all in it; return the number of files."""
+        ...
 
 
 class TrialLedger(Protocol):

@@ -1,11 +1,11 @@
 """Back up what the service stores, while it serves, and restore it: `run.py backup DIR`, `run.py restore DIR`.
 
 A backup is a folder: `results.sqlite3` (results, jobs and ledgers of trials in one consistent state, copied by SQLite's
-backup API), `files/` (users' models and datasets and the keys of receipts, as they lie in STORAGE_DIR) and, written
-last, `manifest.json` with the versions and the SHA-256 of each file. It is written beside DIR under a hidden name and
-renamed when complete. Results come first: a model that a result names is stored before the result, so it is in the
-backup unless its user deleted it meanwhile. A job that runs is continued after a restore. The bar cache is left out,
-because it can be fetched again. Data in MongoDB is left out too: use `mongodump`.
+backup API), `files/` (users' models and datasets, the keys of receipts and the hashes of API keys, as they lie in
+STORAGE_DIR) and, written last, `manifest.json` with the versions and the SHA-256 of each file. It is written beside DIR
+under a hidden name and renamed when complete. Results come first: a model that a result names is stored before the
+result, so it is in the backup unless its user deleted it meanwhile. A job that runs is continued after a restore. The
+bar cache is left out, because it can be fetched again. Data in MongoDB is left out too: use `mongodump`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ from typing import Any, Final
 from src import __version__
 from src.domain.instants import format_instant
 from src.files.writing import sync, write_synced
+from src.identity.key_file import copy_keys
 from src.settings import Settings, SettingsError, read_settings
 from src.stores.documents import SCHEMA_VERSION
 from src.stores.migrations import MIGRATIONS
 from src.stores.signing_key import KEYS_FOLDER
 from src.stores.sqlite_files import copy_database, is_in_use
 from src.wiring.adapters import DATASETS_FOLDER
+from src.wiring.identity import KEY_FILE
 from src.wiring.stores import RESULTS_FILE
 
 MANIFEST: Final = "manifest.json"
@@ -79,6 +81,7 @@ def back_up(settings: Settings, target: Path) -> Path:
         (draft / _FILES).mkdir()
         has_results = _copy_results(settings, storage, draft)
         _copy_files(storage, draft / _FILES)
+        _copy_keys(storage, draft / _FILES)
         _write_manifest(draft, has_results=has_results)
         draft.rename(target)
     except BaseException:
@@ -174,6 +177,14 @@ def _copy_files(storage: Path, target: Path) -> None:
         except FileNotFoundError:  # its user has deleted it meanwhile
             copy.unlink(missing_ok=True)
         progress.show(number, len(found), "files")
+
+
+def _copy_keys(storage: Path, target: Path) -> None:
+    """Copy the hashes of API keys; sessions of the pages are left out."""
+    if (storage / KEY_FILE).is_file():
+        (target / KEY_FILE).parent.mkdir(mode=0o700)
+        copy_keys(storage / KEY_FILE, target / KEY_FILE)
+        (target / KEY_FILE).chmod(0o600)
 
 
 def _lasting_files(storage: Path) -> Iterator[Path]:

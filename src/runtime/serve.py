@@ -19,6 +19,7 @@ from src.concurrency.cores import available_cores
 from src.domain.errors import ServiceError
 from src.files.temporary_folders import TemporaryFolder, remove_abandoned_folders
 from src.observing.logs import logging_config
+from src.runtime.exposure import find_exposure
 from src.runtime.listener import open_metrics_listener
 from src.runtime.server import run_reloaded
 from src.runtime.setting_names import find_unknown_settings
@@ -124,7 +125,7 @@ def main(words: Sequence[str]) -> int:
         # Checked here, because workers that fail at start would be restarted again and again.
         print(f"The service cannot start:\n{error}", file=sys.stderr)
         return 2
-    for warning in find_unknown_settings(os.environ):
+    for warning in (*find_unknown_settings(os.environ), *find_exposure(settings)):
         print(f"WARNING: {warning}", file=sys.stderr)
     remove_abandoned_folders()
     with shared_metrics(os.environ), contextlib.suppress(KeyboardInterrupt):

@@ -68,6 +68,10 @@ class JobService:
         """Raises JobNotFound, UnreadableResult."""
         return await self._store.get(job_id)
 
+    async def owner(self, job_id: str) -> str:
+        """Return whose a job is; raises JobNotFound."""
+        return await self._store.owner(job_id)
+
     async def subject(self, job_id: str) -> JobSubject | None:
         """Return what a job is about; None if it is gone, or its request cannot be read."""
         return await self._subjects.read(job_id)

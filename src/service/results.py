@@ -32,6 +32,10 @@ class ResultService:
         """Raise ResultNotFound if no such result is stored; it is not read."""
         await self.store.owner(result_id)
 
+    async def owner(self, result_id: str) -> str:
+        """Return whose a stored result is; raises ResultNotFound."""
+        return await self.store.owner(result_id)
+
     async def delete(self, result_id: str, *, user_id: str) -> ResultSummary | None:
         """Delete a user's stored result and return its summary; None if it could not be read.
 

@@ -130,11 +130,13 @@ NAVIGATION: Final = (
     ("/graphql", "GraphQL"),
 )
 
+NO_SIGN_IN: Final = "none"
+
 _UNESCAPED: Final = "!~*'()"
 """What `encodeURIComponent` leaves as it is, beside what `quote` does."""
 
 _SHELL: Final = """<!doctype html>
-<html lang="en" data-root="{root}" data-page="{name}">
+<html lang="en" data-root="{root}" data-page="{name}"{auth}>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -164,7 +166,9 @@ The <a href="{root}/openapi.json">REST API</a> does not.</p></noscript></main>
 """
 
 
-def render_page(page: Page, *, root: str, path: Mapping[str, str] = MappingProxyType({})) -> str:
+def render_page(
+    page: Page, *, root: str, path: Mapping[str, str] = MappingProxyType({}), auth: str = NO_SIGN_IN
+) -> str:
     """Return the HTML of a page.
 
     Parameters
@@ -173,12 +177,15 @@ def render_page(page: Page, *, root: str, path: Mapping[str, str] = MappingProxy
         The prefix of all paths that a proxy adds; empty without one.
     path
         The parameters of the page's own path, which that of its data is made of; empty if they are not known.
+    auth
+        How the service knows who asks (the setting AUTH); the page asks for the session unless it is `none`.
     """
     data = page.data.format_map({name: quote(value, safe=_UNESCAPED) for name, value in path.items()}) if path else ""
     root = escape(root)
     static = f"{root}{STATIC_PATH}/{static_files().version}"
     return _SHELL.format(
         root=root,
+        auth="" if auth == NO_SIGN_IN else f' data-auth="{escape(auth)}"',
         static=static,
         name=page.name,
         title=page.title,

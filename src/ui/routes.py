@@ -10,10 +10,11 @@ from typing import Final
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from src.ui.markdown import markdown_files
-from src.ui.pages import GRAPHQL_PAGE, MISSING_PAGE, PAGES, STATIC_PATH, Page, content_policy, render_page
+from src.ui.pages import GRAPHQL_PAGE, MISSING_PAGE, NO_SIGN_IN, PAGES, STATIC_PATH, Page, content_policy, render_page
 from src.ui.static_files import StaticFile, static_files
 
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
@@ -32,6 +33,18 @@ def install_pages(app: FastAPI) -> None:
     app.add_route(f"{STATIC_PATH}/{{version}}/{{name:path}}", read_static, methods=["GET"], include_in_schema=False)
     for name, file in markdown_files().items():
         app.add_route(f"/{name}", _file_endpoint(file), methods=["GET"], include_in_schema=False)
+
+
+def find_pages(app: FastAPI) -> Callable[[Scope], bool]:
+    """Return what tells requests for pages and static files, which hold no user's things, from others."""
+    own = [page.path for page in PAGES] + [f"{STATIC_PATH}/{{version}}/{{name:path}}"]
+    own += [f"/{name}" for name in markdown_files()]
+    routes = [route for route in app.router.routes if isinstance(route, Route) and route.path in own]
+
+    def is_page(scope: Scope) -> bool:
+        return any(route.matches(scope)[0] is Match.FULL for route in routes)
+
+    return is_page
 
 
 def _page_endpoint(page: Page) -> Callable[[Request], Awaitable[Response]]:
@@ -64,7 +77,8 @@ def _is_browser(request: Request) -> bool:
 def page_response(page: Page, request: Request) -> Response:
     """Return a page's shell with its headers; a browser asks for it again each time, because it names the files."""
     headers = {"Content-Security-Policy": content_policy(page), "Cache-Control": _CHECK_EACH_TIME}
-    shell = render_page(page, root=request.scope.get("root_path", ""), path=request.path_params)
+    auth = getattr(request.app.state, "auth", NO_SIGN_IN)
+    shell = render_page(page, root=request.scope.get("root_path", ""), path=request.path_params, auth=auth)
     return HTMLResponse(shell, headers=headers)
 
 

@@ -34,6 +34,7 @@ FLOORS = {
     "sandbox": 3,
     "stores": 3,
     "jobs": 3,
+    "identity": 3,
     "service": 4,
     "api": 5,
     "ui": 5,
@@ -61,7 +62,7 @@ NEIGHBORS = {
 }
 """Rooms of the same floor that a room may import from: one way only, as `test_rooms_import_in_no_circle` checks."""
 
-ADAPTERS = {"bars", "binance", "bar_cache", "datasets", "sandbox", "stores", "jobs"}
+ADAPTERS = {"bars", "binance", "bar_cache", "datasets", "sandbox", "stores", "jobs", "identity"}
 
 HIDDEN_FROM = {
     "service": ADAPTERS,
@@ -91,7 +92,9 @@ VENDOR_ROOMS = {
         )
     },
     "aiosqlite": {"stores/sqlite_database.py"},
+    "jwt": {"identity/tokens.py"},
     "sqlite3": {
+        "identity/key_file.py",
         "stores/sqlite.py",
         "stores/sqlite_database.py",
         "stores/sqlite_files.py",
@@ -99,6 +102,7 @@ VENDOR_ROOMS = {
         "stores/sqlite_jobs.py",
         "stores/sqlite_ledger.py",
         "stores/sqlite_opening.py",
+        "stores/sqlite_users.py",
         "stores/sqlite_writer.py",
     },
     "onnxruntime": {"model_formats/onnx.py"},

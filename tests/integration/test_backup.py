@@ -20,6 +20,7 @@ from src.runtime.backup import MANIFEST, BackupError, back_up, read_manifest, re
 from src.settings import Settings
 from src.stores.sqlite import SqliteStore
 from src.stores.sqlite_database import SqliteDatabase
+from src.wiring.identity import KEY_FILE, build_key_file
 from src.wiring.stores import RESULTS_FILE
 from tests.factories import START_MS, make_result
 from tests.jobs import LEASE_MS, commit, contents, lease, make_sweep, open_job_store, submit
@@ -141,6 +142,20 @@ async def test_backup_holds_only_lasting_files(storage: Path, tmp_path: Path) ->
     restore(settings_of(target), tmp_path / "backup", replace=False)
     assert await stored_ids(target) == ["c", "b", "a"]
     assert not (target / ".tmp").exists()
+
+
+def test_backup_holds_hashes_of_keys_without_sessions(storage: Path, tmp_path: Path) -> None:
+    keys = build_key_file(settings_of(storage))
+    key, text = keys.create("ann", name="", now_ms=1, expires_ms=None)
+    session = keys.begin_session(key, now_ms=1, expires_ms=1000)
+    back_up(settings_of(storage), tmp_path / "backup")
+    keys.close()
+    restore(settings_of(tmp_path / "elsewhere"), tmp_path / "backup", replace=False)
+    restored = build_key_file(settings_of(tmp_path / "elsewhere"))
+    assert restored.find(text) == key
+    assert restored.find_session(session, now_ms=2) is None
+    restored.close()
+    assert (tmp_path / "elsewhere" / KEY_FILE).stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("place", ["backup", "storage/inside"])

@@ -6,17 +6,16 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
-from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
+from src.domain.identity import AuthMode
 from src.observing.logs import JsonFormatter
 from src.stores.sqlite import SqliteStore
 from tests.exchange import LoopbackExchange
@@ -31,6 +30,7 @@ HEADERS = {
     "traceparent": f"00-{TRACE}-b7ad6b7169203331-01",
     "Authorization": "Bearer t0ken",
     "X-API-Key": "t0ken",
+    "X-User": "ann",
 }
 UNSAFE = ("hunter2", "s3cret", "t0ken", "queried", "first=97", RESULT)
 
@@ -50,32 +50,11 @@ class Log(logging.Handler):
         return [line for line in lines if all(line.get(name) == value for name, value in wanted.items())]
 
 
-class Identified:
-    """Puts a caller into the scope, as a layer that knows who asks does."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            scope.setdefault("state", {})["caller"] = SimpleNamespace(user_id="ann")
-        await self._app(scope, receive, send)
-
-
 @pytest.fixture(scope="module")
 def url(exchange: LoopbackExchange, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    from src import backtest_API
-
-    def create_identified(settings: Any, create: Callable[..., Any] = backtest_API.create_app) -> Any:
-        app = create(settings)
-        app.add_middleware(Identified)
-        return app
-
+    """The base URL of a service behind a gateway that names the user."""
     storage: Path = tmp_path_factory.mktemp("storage")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backtest_API, "create_app", create_identified)
-        service = RunningService(service_settings(exchange.url, storage))
-    with service as running:
+    with RunningService(service_settings(exchange.url, storage, auth=AuthMode.HEADER, auth_header="X-User")) as running:
         yield running.url
 
 
@@ -84,7 +63,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
     async def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError(CAUSE)
 
-    for method in ("get", "summaries"):
+    for method in ("get", "summaries", "owner"):
         monkeypatch.setattr(SqliteStore, method, fail)
     log, root = Log(), logging.getLogger()
     level = root.level
@@ -148,7 +127,7 @@ def test_graphql_failure_is_found_by_its_id(url: str, log: Log) -> None:
 
 def test_each_request_has_one_line_without_its_address(url: str, log: Log) -> None:
     for path in ("/health?a=queried", f"/api/backtests?user_id=queried&symbol={'x' * 90}", "/nowhere/queried?x=1"):
-        httpx.get(f"{url}{path}", headers={"X-Request-ID": "not safe"}, timeout=30)
+        httpx.get(f"{url}{path}", headers={"X-Request-ID": "not safe", "X-User": "ann"}, timeout=30)
     lines = log.of(event="request")
     assert [line["route"] for line in lines] == ["/health", "/api/backtests", "unmatched"]
     assert len({line["request_id"] for line in lines}) == 3
@@ -166,7 +145,7 @@ def test_each_request_has_one_line_without_its_address(url: str, log: Log) -> No
     ],
 )
 def test_graphql_line_names_the_field_of_the_schema(url: str, log: Log, document: str, root_field: str) -> None:
-    httpx.post(f"{url}/graphql", json={"query": document}, timeout=30)
+    httpx.post(f"{url}/graphql", json={"query": document}, headers={"X-User": "ann"}, timeout=30)
     [line] = log.of(event="request")
     assert line["root_field"] == root_field
 

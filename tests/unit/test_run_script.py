@@ -17,8 +17,8 @@ import pytest
 
 SCRIPT = Path(__file__).parents[2] / "run.py"
 COMMANDS = (
-    "demo", "dev", "prod", "backup", "restore", "cluster", "ledger", "test", "bench", "mutate", "bounds", "pictures",
-    "lint", "setup",
+    "demo", "dev", "prod", "backup", "restore", "cluster", "ledger", "keys", "users", "test", "bench", "mutate",
+    "bounds", "pictures", "lint", "setup",
 )  # fmt: skip
 
 JOB = """

@@ -28,6 +28,14 @@ from src.settings import SettingsError, read_settings
         ("MODEL_SANDBOX", "none", "MODEL_SANDBOX is 'none'. Allowed: 'strict', 'degraded' or 'off'."),
         ("GRAPHQL_INTROSPECTION", "perhaps", "GRAPHQL_INTROSPECTION is 'perhaps'. Allowed: true or false."),
         ("STORAGE_DIR", __file__, "Allowed: a folder"),
+        ("AUTH", "password", "AUTH is 'password'. Allowed: 'none', 'header', 'jwt' or 'keys'."),
+        ("AUTH", "jwt", "Allowed: jwt only together with JWT_ISSUER, JWT_AUDIENCE, JWT_JWKS; or none, header, keys."),
+        ("AUTH_HEADER", "X User", "Allowed: the name of a header, not authorization, cookie"),
+        ("AUTH_HEADER", "authorization", "Allowed: the name of a header, not authorization, cookie"),
+        ("JWT_ALGORITHMS", "RS256,HS256", "JWT_ALGORITHMS"),
+        ("JWT_ALGORITHMS", "none", "JWT_ALGORITHMS"),
+        ("JWT_JWKS", "http://issuer.test/jwks", "Allowed: a file that exists, an https:// address"),
+        ("JWT_JWKS", "/no/such/file", "Allowed: a file that exists"),
     ],
 )
 def test_wrong_value_is_named_with_allowed_values(
@@ -55,6 +63,20 @@ def test_origins_and_folders_that_are_allowed(monkeypatch: pytest.MonkeyPatch, t
     assert read_settings().cors_origins == ("null", "https://a.com:*")
     monkeypatch.setenv("CORS_ORIGINS", "")
     assert "http://localhost:*" in read_settings().cors_origins
+
+
+def test_tokens_need_their_three_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "jwks.json"
+    file.write_text("{}")
+    given = {"AUTH": "JWT", "JWT_ISSUER": "https://a/", "JWT_AUDIENCE": "b", "JWT_ALGORITHMS": "ES256, PS512"}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match="together with JWT_JWKS;"):
+        read_settings()
+    for place in ("https://issuer.test/jwks", "http://127.0.0.1:1/jwks", str(file)):
+        monkeypatch.setenv("JWT_JWKS", place)
+        settings = read_settings()
+        assert (settings.auth, settings.jwt_jwks, settings.jwt_algorithms) == ("jwt", place, ("ES256", "PS512"))
 
 
 def test_allowed_hosts_are_names(monkeypatch: pytest.MonkeyPatch) -> None:

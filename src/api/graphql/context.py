@@ -170,64 +170,65 @@ class GraphQLContext(BaseContext):
 
     @property
     def backtests(self) -> BacktestService:
-        return services_of(self._request).backtests
+        return services_of(self.connection).backtests
 
     @property
     def results(self) -> ResultService:
-        return services_of(self._request).results
+        return services_of(self.connection).results
 
     @property
     def markets(self) -> MarketService:
-        return services_of(self._request).markets
+        return services_of(self.connection).markets
 
     @property
     def later_checks(self) -> LaterChecks:
-        return services_of(self._request).later_checks
+        return services_of(self.connection).later_checks
 
     @property
     def tearsheets(self) -> TearSheets:
-        return services_of(self._request).tearsheets
+        return services_of(self.connection).tearsheets
 
     @property
     def models(self) -> ModelService:
-        return services_of(self._request).models
+        return services_of(self.connection).models
 
     @property
     def datasets(self) -> DatasetService:
-        return services_of(self._request).datasets
+        return services_of(self.connection).datasets
 
     @property
     def jobs(self) -> JobService:
-        return services_of(self._request).jobs
+        return services_of(self.connection).jobs
 
     @property
     def sweeps(self) -> SweepService:
-        return services_of(self._request).sweeps
+        return services_of(self.connection).sweeps
 
     @property
     def portfolios(self) -> PortfolioService:
-        return services_of(self._request).portfolios
+        return services_of(self.connection).portfolios
 
     @property
     def job_streams(self) -> JobStreams:
-        return job_streams_of(self._request)
+        return job_streams_of(self.connection)
 
     @property
     def downloads(self) -> DownloadBoard:
-        return services_of(self._request).downloads
+        return services_of(self.connection).downloads
 
     @property
     def max_bars(self) -> int:
         """The maximum number of bars that one request may ask for."""
-        return max_bars_of(self._request)
+        return max_bars_of(self.connection)
 
     @property
     def max_rows(self) -> int:
         """The maximum number of rows of one table in a response."""
-        return max_rows_of(self._request)
+        return max_rows_of(self.connection)
 
     @property
-    def _request(self) -> HTTPConnection:
+    def connection(self) -> HTTPConnection:
+        """The request or WebSocket."""
         if not isinstance(self.request, HTTPConnection):
             raise TypeError("resolvers run in HTTP requests and WebSockets only")
         return self.request

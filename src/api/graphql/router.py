@@ -24,6 +24,7 @@ from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
+from strawberry.types.unset import UNSET
 
 from src.api.answers import JsonResponse
 from src.api.error_table import code_of_status
@@ -34,7 +35,14 @@ from src.api.graphql.limits import DocumentLimits
 from src.api.graphql.multipart import OperationsForm, place_files
 from src.api.graphql.openapi import GRAPHQL_JSON, PLAIN_JSON, describe_routes
 from src.api.graphql.schema import BacktestSchema, build_schema
-from src.api.graphql.sockets import INIT_S, MAX_SUBSCRIPTIONS, BoundedSocket, OpenSockets, SubscriptionHandler
+from src.api.graphql.sockets import (
+    INIT_S,
+    MAX_SUBSCRIPTIONS,
+    BoundedSocket,
+    OpenSockets,
+    SubscriptionHandler,
+    authenticate_socket,
+)
 from src.api.http.accept_headers import weights_in
 from src.api.http.multipart import receive_form
 from src.api.json_bodies import check_names
@@ -48,6 +56,7 @@ def build_graphql_router(
     max_aliases: int,
     max_tokens: int,
     has_introspection: bool,
+    is_user_optional: bool = False,
     path: str = GRAPHQL_PATH,
     page: Page | None = None,
 ) -> GraphQLRouter[GraphQLContext, None]:
@@ -59,11 +68,13 @@ def build_graphql_router(
         Limits of one document: nested fields, aliases, lexical tokens (counts).
     has_introspection
         Whether clients may read the schema; the page needs it.
+    is_user_optional
+        Whether requests may leave `userId` out, because their sender is known.
     page
         What a browser is shown that opens the path without a query; None shows it an error, as other clients.
     """
     limits = DocumentLimits(max_depth=max_depth, max_aliases=max_aliases, max_tokens=max_tokens)
-    schema = build_schema(limits, has_introspection=has_introspection)
+    schema = build_schema(limits, has_introspection=has_introspection, is_user_optional=is_user_optional)
     return BacktestRouter(schema, path, page=page if has_introspection else None)
 
 
@@ -128,6 +139,11 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
         if not isinstance(request_data, list):
             request_data = replace(request_data, protocol="http")
         return await super().execute_operation(request_data=request_data, **others)
+
+    async def on_ws_connect(self, context: GraphQLContext) -> Any:
+        """Authenticate a WebSocket by its first message, unless its handshake did."""
+        await authenticate_socket(context.connection, context.connection_params)
+        return UNSET
 
     def should_render_graphql_ide(self, request: BaseRequestProtocol) -> bool:
         """Show the page to browsers only: a client that accepts anything wants data."""

@@ -38,6 +38,7 @@ from src.api.graphql.results import (
 from src.api.graphql.rows import bar_rows, feature_table_of, page_of
 from src.api.graphql.sweep_operations import JobMutation, JobQuery, JobSubscription
 from src.api.graphql.types import Candle, CoinList, FeatureTable, resolved
+from src.api.graphql.users import make_users_optional
 from src.api.graphql.warned import ExtensionWarnings
 from src.api.requests.backtests import build_market, build_request
 from src.api.requests.datasets import build_declaration
@@ -351,11 +352,19 @@ class BacktestSchema(strawberry.Schema):
             drop_tracebacks(error)
 
 
-def build_schema(limits: DocumentLimits, *, has_introspection: bool = True, has_columns: bool = True) -> BacktestSchema:
+def build_schema(
+    limits: DocumentLimits,
+    *,
+    has_introspection: bool = True,
+    has_columns: bool = True,
+    is_user_optional: bool = False,
+) -> BacktestSchema:
     """Build the schema.
 
     Parameters
     ----------
+    is_user_optional
+        Whether arguments and fields `userId` may be left out, because the sender of each request is known.
     has_columns
         False completes row lists without columns: for measuring what the columns save.
     """
@@ -371,6 +380,8 @@ def build_schema(limits: DocumentLimits, *, has_introspection: bool = True, has_
         execution_context_class=ColumnExecutor if has_columns else None,
     )
     prepare_inputs(schema)
+    if is_user_optional:
+        make_users_optional(schema.graphql_schema)
     # The library reads the finished schema, and the extensions of the schema read the library.
     libraries.append(DocumentLibrary(schema.graphql_schema, limits))
     return schema

@@ -7,16 +7,27 @@ and bounds the size of a message (`ws_max_size`).
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import orjson
+from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from strawberry.asgi import ASGIWebSocketAdapter
+from strawberry.exceptions import ConnectionRejectionError
 from strawberry.http.exceptions import NonJsonMessageReceived, NonTextMessageReceived, WebSocketDisconnected
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import SubscribeMessage
+
+from src.api.caller import found_caller
+from src.api.dependencies import authenticator_of
+from src.api.http.authentication import remember
+from src.domain.errors import ServiceError
+from src.ports.identity import Credentials
+
+logger = logging.getLogger(__name__)
 
 MAX_SOCKETS: Final = 256
 """WebSockets of one process: each holds one of its connections."""
@@ -124,6 +135,23 @@ class SubscriptionHandler(BaseGraphQLTransportWSHandler[Any, None]):
             await super().handle_subscribe(message)
         else:
             await self.handle_invalid_message("The message subscribe has no id and payload as the protocol asks for")
+
+
+async def authenticate_socket(connection: HTTPConnection, params: object) -> None:
+    """Find out who opened a WebSocket, from the `authorization` in the payload of its first message.
+
+    Nothing is done if the handshake had credentials. Raises ConnectionRejectionError, which closes the WebSocket.
+    """
+    if found_caller(connection) is not None:
+        return
+    given = params.get("authorization") if isinstance(params, Mapping) else None
+    headers = (("authorization", given),) if isinstance(given, str) else ()
+    try:
+        caller = await authenticator_of(connection).identify(Credentials(headers=headers))
+    except ServiceError as error:
+        logger.info("websocket refused: error=%s", error.message)
+        raise ConnectionRejectionError from error
+    remember(connection.scope, caller)
 
 
 def _read(text: str) -> dict[str, object]:

@@ -1,8 +1,8 @@
 """Check the origin and the host name of requests, so that foreign web pages cannot use the service.
 
-The service needs no login, and runs on the machine whose user also browses. Without these checks every page could send
-it forms (a browser asks first only for other content types). A page whose own name resolves to 127.0.0.1 (DNS
-rebinding) could also read the responses. Programs other than browsers send none of these headers and pass.
+By default the service needs no login, and runs on the machine whose user also browses. Without these checks every page
+could send it forms (a browser asks first only for other content types). A page whose own name resolves to 127.0.0.1
+(DNS rebinding) could also read the responses. Programs other than browsers send none of these headers and pass.
 """
 
 from __future__ import annotations

@@ -10,12 +10,14 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.api.errors import install_error_handlers
+from src.api.http.authentication import Authentication, IsOpen
 from src.api.http.body_limit import BodyLimit, BodyLimits
 from src.api.http.compression import Compression
 from src.api.http.cross_site import AllowedOrigins, Cors, CrossSite, HostCheck
 from src.api.http.disconnects import CancelOnDisconnect
 from src.api.http.linger import Linger, LingerLimits
 from src.api.observation import Observation, RequestMetrics
+from src.ports.identity import Authenticator
 
 _SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -31,18 +33,22 @@ def install_middleware(
     cors_origins: Sequence[str],
     allowed_hosts: Sequence[str] | None,
     metrics: RequestMetrics,
+    authenticator: Authenticator,
+    is_page: IsOpen,
     linger: LingerLimits | None = None,
 ) -> None:
     """Wrap an application.
 
-    From the inside out: errors, compression, disconnects, body limits, cross-site check, CORS, host check, headers,
-    observation, lingering. CORS is outside the limits so that a web page may read why its upload was refused.
+    From the inside out: errors, compression, disconnects, body limits, authentication, cross-site check, CORS,
+    host check, headers, observation, lingering. CORS is outside the limits and the authentication so that a web
+    page may read why it was refused.
     """
     origins = AllowedOrigins(cors_origins)
     install_error_handlers(app)
     app.add_middleware(Compression)
     app.add_middleware(CancelOnDisconnect)
     app.add_middleware(BodyLimit, limits=limits)
+    app.add_middleware(Authentication, authenticator=authenticator, is_page=is_page)
     app.add_middleware(CrossSite, origins=origins)
     app.add_middleware(Cors, origins=origins)
     app.add_middleware(HostCheck, names=allowed_hosts)

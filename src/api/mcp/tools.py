@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import orjson
 from starlette.concurrency import run_in_threadpool
 
+from src.api.caller import current_caller, fill_user
 from src.api.errors import describe_error
 from src.api.job_streams import JobStreams
 from src.api.mcp import definitions
@@ -24,6 +25,7 @@ from src.api.rest.tables import present_bars, present_fills, present_trades
 from src.api.spelling import rest_name
 from src.domain.errors import InvalidInput, bad_value, inside, missing, unknown_field
 from src.domain.runs import BacktestResult
+from src.service.access import CallerServices
 from src.service.services import Services
 from src.service.sweep_tables import RANK
 
@@ -38,7 +40,7 @@ class Tools:
     """
 
     def __init__(self, services: Services, streams: JobStreams, *, max_bars: int) -> None:
-        self._services = services
+        self._process = services
         self._streams = streams
         self._max_bars = max_bars
         self._tools: Mapping[str, tuple[ToolDefinition, Tool]] = {
@@ -51,6 +53,10 @@ class Tools:
             definitions.GET_SWEEP.name: (definitions.GET_SWEEP, self._get_sweep),
             definitions.RUN_PORTFOLIO.name: (definitions.RUN_PORTFOLIO, self._run_portfolio),
         }
+
+    @property
+    def _services(self) -> CallerServices:
+        return CallerServices(self._process, current_caller())
 
     async def call(self, name: str, arguments: Arguments) -> str:
         """Run a tool; raises InvalidInput if there is none of that name, or an argument is unknown or missing."""
@@ -202,7 +208,7 @@ def _market(arguments: Arguments) -> dict[str, Any]:
 
 
 def _user(arguments: Arguments) -> Any:
-    return arguments.get("user_id") or DEFAULT_USER
+    return fill_user(arguments.get("user_id") or None) or DEFAULT_USER
 
 
 def _text(field: str, value: object) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from src.api.caller import fill_user
 from src.domain.error_text import FieldName, quote
 from src.domain.errors import InvalidInput, bad_value
 from src.domain.instants import format_instant
@@ -90,6 +91,7 @@ def build_request(
     InvalidInput
         Naming the field, what was sent, and what is allowed.
     """
+    given = {**given, "user_id": fill_user(_text_or_none(given.get("user_id")))}
     if engine is None:
         named = str(given.get("engine") or EngineName.VECTORIZED)
         engine = EngineName(member_of(EngineName, named, field="engine"))
@@ -105,6 +107,10 @@ def build_request(
         _check_model(request.strategy.model, has_file=has_model_file)
         _check_training(request.strategy.model.training, request.market, has_file=has_model_file)
     return request
+
+
+def _text_or_none(given: object) -> str | None:
+    return None if given is None else str(given)
 
 
 def _check_model(model: ModelChoice, *, has_file: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
+from src.api.caller import fill_user
 from src.api.http.multipart import FormReader, receive_form
 from src.api.spelling import as_written, in_one_spelling
 from src.domain.errors import (
@@ -104,7 +105,10 @@ async def received_form(request: Request) -> AsyncIterator[ReceivedForm]:
                 files[name] = value
             else:
                 texts.setdefault(name, []).append(value)
-        yield ReceivedForm(texts=in_one_spelling(texts.items()), files=files, written=texts)
+        one_spelling = in_one_spelling(texts.items())
+        if (user_id := fill_user(None)) is not None:
+            one_spelling.setdefault("user_id", [user_id])
+        yield ReceivedForm(texts=one_spelling, files=files, written=texts)
 
 
 class _OneFileForm(FormReader):

@@ -17,8 +17,10 @@ from pydantic import (
     ValidationError,
     WithJsonSchema,
     create_model,
+    model_validator,
 )
 
+from src.api.caller import fill_user
 from src.api.components import Schema, component
 from src.api.errors import explain_validation
 from src.api.json_bodies import check_names, read_json
@@ -102,6 +104,15 @@ _NUMBERS_BY_NAME: Final = component(
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_user(cls, raw: Any) -> Any:
+        """Fill in the caller if a body of a known caller names no user."""
+        if "user_id" in cls.model_fields and isinstance(raw, dict) and raw.get("user_id") is None:
+            user_id = fill_user(None)
+            return raw if user_id is None else {**raw, "user_id": user_id}
+        return raw
 
 
 @cache

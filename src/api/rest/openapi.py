@@ -12,7 +12,9 @@ from typing import Any, Final
 from src.api.components import COMPONENT, REFERENCE, public_name
 from src.api.error_table import HTTP_ERROR_TABLE
 from src.api.rest import values
+from src.api.rest.openapi_access import describe_access
 from src.api.rest.schemas import Problem, complete_body, error_response
+from src.domain.identity import AuthMode
 
 Schemas = dict[str, Any]
 
@@ -21,7 +23,9 @@ _BESIDE_REFERENCES: Final = ("default", "description", "examples", "allOf")
 """What stays in the place of a component: it concerns that place only."""
 
 
-def complete_openapi(document: dict[str, Any], *, max_bars: int, max_rows: int) -> dict[str, Any]:
+def complete_openapi(
+    document: dict[str, Any], *, max_bars: int, max_rows: int, mode: AuthMode = AuthMode.NONE
+) -> dict[str, Any]:
     """Add problem documents, what is refused before an endpoint runs, and maxima; give every schema its name."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas[Problem.__name__] = Problem.model_json_schema()
@@ -36,6 +40,8 @@ def complete_openapi(document: dict[str, Any], *, max_bars: int, max_rows: int) 
     maxima = {"MAX_BARS": max_bars, "MAX_ROWS_PER_ANSWER": max_rows}
     for part, name in ((document, "paths"), (document["components"], "schemas")):
         part[name] = values.with_maxima(_without_titles(part[name]), maxima)
+    if mode is not AuthMode.NONE:
+        describe_access(document, mode)
     return document
 
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from src import __version__
-from src.api.dependencies import services_of
+from src.api.dependencies import process_of
 from src.api.errors import describe_http_error, problem_response
 from src.api.observation import exposition, store_exposition
 from src.api.rest.presenting import respond
@@ -43,7 +43,7 @@ def operations_router(registry: CollectorRegistry | None) -> APIRouter:
     )
     async def get_metrics(request: Request) -> Response:
         """Show counts and durations of all workers, and the result store's size, in Prometheus' text format."""
-        return await show_metrics(registry, services_of(request))
+        return await show_metrics(registry, process_of(request))
 
     return router
 
@@ -63,7 +63,7 @@ async def get_health() -> Response:
 
 async def get_readiness(request: Request) -> Response:
     """Report whether requests can be served: warm-up done, stores reachable."""
-    readiness = await services_of(request).readiness()
+    readiness = await process_of(request).readiness()
     parts = {snake_case(name): state for name, state in readiness.parts.items()}
     if readiness.is_ready:
         return respond("ready", {"status": "ready", "parts": parts})

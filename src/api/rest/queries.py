@@ -12,6 +12,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
+from src.api.caller import fill_user
 from src.api.spelling import snake_case
 from src.domain.errors import InvalidInput
 
@@ -26,9 +27,19 @@ class NamedQueryRoute(APIRoute):
         async def handle_named(request: Request) -> Response:
             if request.scope["query_string"]:
                 request.scope["query_string"] = read_query(request.scope["query_string"], known)
+            if "user_id" in known:
+                _fill_user(request)
             return await handle(request)
 
         return handle_named
+
+
+def _fill_user(request: Request) -> None:
+    """Add the caller to a query that names no user."""
+    user_id = fill_user(None)
+    given = QueryParams(request.scope["query_string"])
+    if user_id is not None and "user_id" not in given:
+        request.scope["query_string"] = urlencode({**given, "user_id": user_id}).encode("ascii")
 
 
 def _query_names(dependant: Dependant) -> Iterator[str]:

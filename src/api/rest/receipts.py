@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from src.api.canonical_json import MAX_WHOLE_NUMBER, canonical_json
-from src.api.dependencies import services_of
+from src.api.dependencies import process_of, services_of
 from src.api.rest.backtests import ResultId
 from src.api.rest.presenting import present_summary
 from src.api.rest.queries import NamedQueryRoute
@@ -77,7 +77,7 @@ async def get_receipt(request: Request, result_id: ResultId) -> Response:
 @router.get(KEYS_PATH, summary="Read the public keys of receipts", response_model=KeySetAnswer)
 async def list_receipt_keys(request: Request) -> Response:
     """Read the public keys that receipts are checked with."""
-    keys = [dict(key) for key in services_of(request).signer.public_keys]
+    keys = [dict(key) for key in process_of(request).signer.public_keys]
     return Response(canonical_json({"keys": keys}), media_type="application/json")
 
 

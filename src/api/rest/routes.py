@@ -18,6 +18,7 @@ from src.api.rest import (
     portfolios,
     receipts,
     reports,
+    session,
     strategies,
     sweeps,
     tearsheets,
@@ -51,6 +52,7 @@ def install_rest(app: FastAPI, *, registry: CollectorRegistry | None) -> None:
     include(portfolios.router)
     include(jobs.router)
     include(data.router)
+    include(session.router)
     include(operations_router(registry))
     include(error_pages.router)
     # A redirection to the path without its slash would use the host that the request names.
@@ -59,7 +61,9 @@ def install_rest(app: FastAPI, *, registry: CollectorRegistry | None) -> None:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = complete_openapi(generate(), max_bars=app.state.max_bars, max_rows=app.state.max_rows)
+            app.openapi_schema = complete_openapi(
+                generate(), max_bars=app.state.max_bars, max_rows=app.state.max_rows, mode=app.state.authenticator.mode
+            )
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -30,6 +30,15 @@ function unreachable() {
   return new ApiError({ message: "The service does not respond. Is it running?", code: "UNREACHABLE" }, 0);
 }
 
+/** The event of the page's document when the service says that nobody is signed in. */
+export const SIGNED_OUT = "signed-out";
+
+const SESSION_PATH = "/api/session";
+
+function noteStatus(path, status) {
+  if (status === 401 && path !== SESSION_PATH) document.dispatchEvent(new Event(SIGNED_OUT));
+}
+
 function read(text, status) {
   let document;
   try {
@@ -58,6 +67,7 @@ async function send(path, { method = "GET", query, json, signal } = {}) {
     if (error.name === "AbortError") throw error;
     throw unreachable();
   }
+  noteStatus(path, response.status);
   return read(text, response.status);
 }
 
@@ -79,6 +89,7 @@ function sendForm(path, fields, { onProgress, signal } = {}) {
       if (event.lengthComputable) onProgress?.(event.loaded, event.total);
     });
     request.addEventListener("load", () => {
+      noteStatus(path, request.status);
       try {
         resolve(read(request.responseText, request.status).data);
       } catch (error) {
@@ -147,6 +158,11 @@ export const listDatasets = (userId, signal) => dataOf(`/api/data/user/${enc(use
 export const uploadBars = (fields, options) => sendForm("/api/data/upload", fields, options);
 export const deleteDataset = (userId, name) =>
   dataOf(`/api/data/user/${enc(userId)}/${enc(name)}`, { method: "DELETE" });
+
+// Sign-in
+export const getSession = () => dataOf(SESSION_PATH);
+export const startSession = (json) => dataOf(SESSION_PATH, { method: "POST", json });
+export const deleteSession = () => dataOf(SESSION_PATH, { method: "DELETE" });
 
 /** The service's own description: names, bounds, defaults and meanings of all fields of requests. */
 export const getOpenApi = (signal) => send("/openapi.json", { signal });

@@ -1,7 +1,9 @@
 // What all pages share: who the user is, the theme, announcements, and mounting a page into the main part.
 
 import { html, render, useEffect, useState } from "../vendor/preact-htm.mjs";
+import { deleteSession } from "./api.js";
 import { Dialog, Field } from "./components.js";
+import { SignIn, canSignOut, isFixed, loadSession, onSignedOut, signedInUser } from "./session.js";
 
 const USER_KEY = "user_id";
 const DEFAULT_USER = "me";
@@ -24,7 +26,7 @@ function storedUser() {
 }
 
 export function currentUser() {
-  return storedUser() || DEFAULT_USER;
+  return signedInUser() || storedUser() || DEFAULT_USER;
 }
 
 function setUser(name) {
@@ -94,6 +96,19 @@ function UserForm({ onDone, confirm }) {
   </form>`;
 }
 
+/** What a user who is signed in can do: the id is fixed. */
+function SignedIn({ user, onClose }) {
+  async function signOut() {
+    await deleteSession();
+    location.reload();
+  }
+  return html`<${Dialog} title="Signed in" onClose=${onClose}>
+    <p>You are signed in as <b>${user}</b>. Your results, models and datasets are only yours.</p>
+    ${canSignOut() && html`<button type="button" class="button button-primary" onClick=${signOut}>Sign out</button>`}
+    <button type="button" class="button button-quiet" onClick=${onClose}>Close</button>
+  <//>`;
+}
+
 function Tools() {
   const user = useUser();
   const [isOpen, setOpen] = useState(false);
@@ -113,7 +128,9 @@ function Tools() {
     <button type="button" class="tool tool-icon" onClick=${nextTheme} aria-label=${label} title=${label}>
       <span aria-hidden="true">${mark}</span>
     </button>
+    ${isOpen && isFixed && html`<${SignedIn} user=${user} onClose=${() => setOpen(false)} />`}
     ${isOpen &&
+    !isFixed &&
     html`<${Dialog} title="Whose results" onClose=${() => setOpen(false)}>
       <p class="muted">Results, models and datasets belong to a user id. It is no login: anyone may name it.</p>
       <${UserForm} confirm="Use this id" onDone=${() => setOpen(false)} />
@@ -124,22 +141,41 @@ function Tools() {
 
 function FirstVisit() {
   useUser();
-  if (storedUser()) return null;
+  if (isFixed || storedUser()) return null;
   return html`<aside class="first-visit" aria-label="User id">
     <p>Everything you run is stored under a user id. Keep <b>${DEFAULT_USER}</b>, or choose your own.</p>
     <${UserForm} confirm="Keep" onDone=${() => announce("User id kept")} />
   </aside>`;
 }
 
-/** Draw a page: its component in the main part, and the tools of the top bar. */
-export function mount(component) {
-  render(html`<${Tools} />`, document.getElementById("tools"));
+/** Draw a page: its component in the main part, and the tools of the top bar; the sign-in first if one is needed. */
+export async function mount(component) {
   const main = document.getElementById("main");
-  main.replaceChildren();
-  render(html`<${FirstVisit} /><${component} />`, main);
+  const show = (content) => {
+    render(null, main);
+    main.replaceChildren();
+    render(content, main);
+  };
+  if (isFixed && !(await isKnown((error) => show(html`<${SignIn} error=${error} />`)))) return;
+  mountTools();
+  show(html`<${FirstVisit} /><${component} />`);
 }
 
 /** Only the tools: for pages whose main part a vendor's script fills. */
-export function mountTools() {
-  render(html`<${Tools} />`, document.getElementById("tools"));
+export async function mountTools() {
+  if (isFixed) await loadSession();
+  if (!isFixed || signedInUser()) render(html`<${Tools} />`, document.getElementById("tools"));
+}
+
+/** Whether the service knows the user; otherwise, and when the session ends, the sign-in is shown. */
+async function isKnown(showSignIn) {
+  onSignedOut(() => showSignIn(null));
+  try {
+    await loadSession();
+  } catch (error) {
+    showSignIn(error.message);
+    return false;
+  }
+  if (!signedInUser()) showSignIn(null);
+  return Boolean(signedInUser());
 }

@@ -1,0 +1,51 @@
+"""Hold who sends the request that is served."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar, Token
+from typing import Final
+
+from starlette.requests import HTTPConnection
+
+from src.domain.identity import Caller
+
+CALLER: Final = "caller"
+"""Name in the state of a request's scope, where the log of requests reads it too."""
+
+_CALLER: Final[ContextVar[Caller | None]] = ContextVar("caller", default=None)
+
+
+def set_caller(caller: Caller) -> Token[Caller | None]:
+    """Make this the caller of all that this task, and those that it starts, do from now on."""
+    return _CALLER.set(caller)
+
+
+def current_caller() -> Caller:
+    """Return who sends the request that this task serves; raises RuntimeError if it was not authenticated."""
+    caller = _CALLER.get()
+    if caller is None:
+        raise RuntimeError("the request was not authenticated")
+    return caller
+
+
+def caller_of(connection: HTTPConnection) -> Caller:
+    """Return who sends a request or opened a WebSocket; raises RuntimeError if that was not found out."""
+    caller = found_caller(connection)
+    if caller is None:
+        raise RuntimeError("the request was not authenticated")
+    return caller
+
+
+def found_caller(connection: HTTPConnection) -> Caller | None:
+    """Return who sends a request or opened a WebSocket; None if that was not found out."""
+    caller = connection.scope.get("state", {}).get(CALLER)
+    return caller if isinstance(caller, Caller) else None
+
+
+def fill_user(given: str | None) -> str | None:
+    """Return the user id of a request, that of its caller if the request names none.
+
+    Whether the caller may name another one is not checked here, but where the request is carried out.
+    """
+    caller = _CALLER.get()
+    return caller.user_id if given is None and caller is not None else given

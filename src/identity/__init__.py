@@ -1,0 +1,1 @@
+"""The ways to find out who sends a request, one file each."""
