@@ -3,8 +3,10 @@
 At each time at which any symbol has a bar, for the symbols that have one, in this order:
 
 1. at the open, funding is paid, then market orders that close are filled, then those that enter;
-2. inside the bar, first the entries that wait in the market, then the exits of the positions that were open: a bar
-   does not tell which came first, so what an exit frees is there for entries at the close at the earliest;
+2. inside the bar, first the entries that wait in the market, those first whose level the open has passed, each with
+   what its position does in the rest of the bar; then the positions that were open before. A bar does not tell what
+   came first in another symbol, so the cash and the places that an exit frees here are there for other symbols from
+   the close on only;
 3. at the close, funding is paid and the strategies' signals place orders; with `SAME_CLOSE` market orders that close
    are filled, then those that enter.
 
@@ -37,7 +39,7 @@ from src.domain.signals import Signals
 from src.domain.trading import TradingRules
 from src.engines.account import mark_to_market
 from src.engines.bar_steps import decide, has_event, note_measures, trade_range
-from src.engines.book import Book, create_book
+from src.engines.book import ADD_LIMIT, ADD_STOP, LIMIT, STOP, Book, create_book
 from src.engines.compiled import compiled, fingerprint
 from src.engines.event_driven import RULES, allocate_fills, known_distance
 from src.engines.funding import pay_at_open, rate_inside
@@ -89,7 +91,11 @@ class Till:
 
     cash: float
     """The cash that no position holds."""
+    held_cash: float
+    """What of it exits have freed inside this bar: no other symbol can have it yet."""
     open_positions: int
+    held_places: int
+    """Positions that were closed inside this bar: their places are not free yet."""
     most_open: int
 
 
@@ -138,26 +144,47 @@ class Written(NamedTuple):
 @compiled
 def hand_out(seat: Seat, book: Book, till: Till) -> None:
     """Give the common cash to a book before its step."""
+    free = till.cash - till.held_cash
     if book.position == 0.0:
-        book.cash = till.cash
+        book.cash = free
         book.outside_cash = 0.0
-    elif book.outside_cash != till.cash:
-        book.cash = till.cash + seat.own_cash
-        book.outside_cash = till.cash
+    elif book.outside_cash != free:
+        book.cash = free + seat.own_cash
+        book.outside_cash = free
 
 
 @compiled
 def take_back(seat: Seat, book: Book, till: Till, was_open: bool) -> None:
     """Take the cash that the position does not hold back from a book after its step."""
-    before, is_open = till.cash, book.position != 0.0
+    before, is_open = till.cash - till.held_cash, book.position != 0.0
     free = book.outside_cash if is_open else book.cash
     if not is_open:
         seat.own_cash = 0.0
     elif free != before or book.cash != before + seat.own_cash:  # else rounding would add up from step to step
         seat.own_cash = book.cash - free
-    till.cash = free
+    till.cash = free + till.held_cash
     till.open_positions += int(is_open) - int(was_open)
     seat.drawn += before - free
+
+
+@compiled
+def hold_back(portfolio: Portfolio, symbol: int, till: Till, before: float, fills_before: int, was_open: bool) -> None:
+    """Hold back from other symbols what exits inside the bar have freed: cash that was spent is spent for this bar.
+
+    `before` is the cash that the symbol could spend, `fills_before` the number of its fills before.
+    """
+    book, plan = portfolio.books[symbol], portfolio.plans[symbol]
+    spent, has_entry, has_exit = 0.0, False, False
+    for number in range(fills_before, book.fill_count):
+        fill = portfolio.fills[number]
+        if fill.reason in (LIMIT, STOP, ADD_LIMIT, ADD_STOP):
+            spent += fill.quantity * fill.price * plan.margin_rate + fill.fee
+            has_entry = True
+        else:
+            has_exit = True
+    if has_exit:
+        till.held_cash += max(till.cash - till.held_cash - (before - spent), 0.0)
+        till.held_places += int((was_open or has_entry) and book.position == 0.0)
 
 
 @compiled
@@ -174,7 +201,13 @@ def lend_for_entry(portfolio: Portfolio, symbol: int, till: Till) -> None:
         if other != symbol and portfolio.books[other].position != 0.0:
             total += value_of(portfolio.seats[other], portfolio.books[other])
     hand_out(portfolio.seats[symbol], book, till)
-    book.other_equity = total
+    book.other_equity = total + till.held_cash
+
+
+@compiled
+def has_place(till: Till) -> bool:
+    """Return whether another position may be opened."""
+    return till.open_positions + till.held_places < till.most_open
 
 
 @compiled
@@ -195,7 +228,7 @@ def note_refusal(seat: Seat, book: Book, fills_before: int, dropped_before: int)
 def enter_at_market(portfolio: Portfolio, symbol: int, till: Till) -> None:
     """Fill a market order that enters, or refuse it."""
     seat, book = portfolio.seats[symbol], portfolio.books[symbol]
-    if till.open_positions >= till.most_open:
+    if not has_place(till):
         refuse(seat, book)
         return
     lend_for_entry(portfolio, symbol, till)
@@ -216,17 +249,18 @@ def enter_inside(portfolio: Portfolio, symbol: int, till: Till) -> None:
     """Take a flat symbol whose entry waits in the market through the range of its bar."""
     seat, book, prices = portfolio.seats[symbol], portfolio.books[symbol], prices_of(portfolio.seats[symbol])
     seat.has_traded = 1
-    if till.open_positions >= till.most_open:
+    if not has_place(till):
         side, kind = book.entry_side, book.entry_kind
         is_reached = reaches_entry(entry_extreme(prices, side, kind), book.entry_level, side, kind)
         if is_reached or has_passed_order(book, prices.open):
             refuse(seat, book)
         return
     lend_for_entry(portfolio, symbol, till)
-    fills_before, dropped_before = book.fill_count, book.dropped_entries
+    before, fills_before, dropped_before = book.cash, book.fill_count, book.dropped_entries
     trade_range(book, portfolio.fills, seat.row, prices, portfolio.plans[symbol])
     note_refusal(seat, book, fills_before, dropped_before)
     take_back(seat, book, till, False)
+    hold_back(portfolio, symbol, till, before, fills_before, False)
 
 
 @compiled
@@ -265,25 +299,30 @@ def fill_market_orders(portfolio: Portfolio, till: Till) -> None:
 
 
 @compiled
-def fill_waiting_entries(portfolio: Portfolio, till: Till) -> None:
-    """Take the flat symbols whose entries wait in the market through their ranges."""
+def fill_waiting_entries(portfolio: Portfolio, till: Till, are_passed: bool) -> None:
+    """Take the flat symbols whose entries wait in the market through their ranges: those whose level the open has
+    passed, or the others."""
     waiting = 0
     for symbol in range(portfolio.seats.size):
-        book = portfolio.books[symbol]
-        if portfolio.seats[symbol].is_present != 0 and book.position == 0.0 and book.entry_side != 0:
+        seat, book = portfolio.seats[symbol], portfolio.books[symbol]
+        is_waiting = seat.is_present != 0 and seat.has_traded == 0 and book.position == 0.0 and book.entry_side != 0
+        if is_waiting and has_passed_order(book, seat.open) == are_passed:
             waiting = enqueue(portfolio, waiting, symbol)
     for number in range(waiting):
         enter_inside(portfolio, portfolio.queue[number], till)
 
 
 @compiled
-def trade_held(seat: Seat, book: Book, till: Till, fills: NDArray[np.void], plan: Plan) -> None:
+def trade_held(portfolio: Portfolio, symbol: int, till: Till) -> None:
     """Take a position that was open before through the range of its bar."""
+    seat, book, plan = portfolio.seats[symbol], portfolio.books[symbol], portfolio.plans[symbol]
     prices = prices_of(seat)
     if has_event(book, seat.row, prices, 0):
         hand_out(seat, book, till)
-        trade_range(book, fills, seat.row, prices, plan)
+        before, fills_before = till.cash - till.held_cash, book.fill_count
+        trade_range(book, portfolio.fills, seat.row, prices, plan)
         take_back(seat, book, till, True)
+        hold_back(portfolio, symbol, till, before, fills_before, True)
     else:
         move_stops(book, prices, plan)
 
@@ -350,11 +389,14 @@ def trade_ranges(portfolio: Portfolio, till: Till) -> None:
             portfolio.seats[symbol].is_present != 0 and book.position == 0.0 and book.entry_side != 0
         )
     if has_entries:
-        fill_waiting_entries(portfolio, till)
+        fill_waiting_entries(portfolio, till, True)
+        fill_waiting_entries(portfolio, till, False)
     for symbol in range(portfolio.seats.size):
         seat, book = portfolio.seats[symbol], portfolio.books[symbol]
         if seat.is_present != 0 and seat.has_traded == 0 and book.position != 0.0:
-            trade_held(seat, book, till, portfolio.fills, portfolio.plans[symbol])
+            trade_held(portfolio, symbol, till)
+    till.held_cash = 0.0
+    till.held_places = 0
 
 
 @compiled
@@ -449,7 +491,7 @@ def run_portfolio(
     plans = [_isolate(build_plan(own), own, most_open) for own in rules]
     portfolio, starts = _allocate(bars, signals, plans)
     times_ms = join_times([own.open_time_ms for own in bars])
-    till = np.array([(rules[0].initial_cash, 0, most_open)], dtype=TILL_DTYPE)
+    till = np.array([(rules[0].initial_cash, 0.0, 0, 0, most_open)], dtype=TILL_DTYPE)
     equity, cash = np.empty((2, len(times_ms)))
     position, profit = np.empty((2, sum(map(len, bars))))
     written = Written(equity, cash, np.empty(len(times_ms), dtype=np.int64), position, profit)

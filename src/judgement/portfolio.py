@@ -22,7 +22,8 @@ def judge_portfolio(
     failed.
     """
     found = [*data_objections(metrics), *sharpe_objections(metrics, deflation)]
-    if dearer_return is not None and dearer_return <= 0:
+    has_traded = metrics.total_trades + metrics.open_trades > 0
+    if has_traded and dearer_return is not None and dearer_return <= 0:
         found.append(_thin_cost_margin(metrics, dearer_return))
     if is_simulated:
         found.append(note_simulated_prices())
@@ -57,6 +58,7 @@ def _list_not_checked(deflation: Deflation, dearer_return: float | None, has_mod
     if dearer_return is None:
         yield NotChecked(code="COST_MARGIN", why="The run at higher costs failed.")
     yield NotChecked(code="TIMING", why="Whether it matters when it is in the market is tested in runs of one symbol.")
+    yield NotChecked(code="NEARBY_PARAMETERS", why="Nearby parameters are tried in runs of one symbol only.")
     yield NotChecked(
         code="SURVIVORSHIP",
         why="The symbols are those that were asked for: markets that failed or were closed may be missing.",

@@ -103,6 +103,9 @@ def trade(request: PortfolioRequest, inputs: Sequence[SymbolInputs]) -> Portfoli
         strategy_name=inputs[0].signals.strategy.name,
         settings=request.backtest.annualization,
     )
+    # Not from the net position of `merged`, which is 0 where a long and a short are worth the same.
+    exposure = float(np.count_nonzero(simulation.open_positions)) / len(simulation.time_ms) * 100
+    metrics = replace(metrics, exposure=exposure)
     return PortfolioRun(simulation=simulation, index=index, merged=merged, metrics=metrics)
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from src.domain.bars import Bars
 from src.domain.order_rules import Sizing
 from src.domain.portfolio import PortfolioSimulation, Rank
+from src.domain.simulation import FillReason
 from src.domain.trading import Direction, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.portfolio import join_times, measure_rank, run_portfolio
@@ -111,6 +112,18 @@ def test_first_times_do_not_depend_on_later_ones(
     for own, all_of_it in zip(part.runs, whole.runs, strict=True):
         known = all_of_it.fills[all_of_it.fills["time_ms"] <= end]
         assert np.array_equal(own.fills[own.fills["time_ms"] <= end], known)
+
+
+@given(markets_=symbols(), rules=ANY_RULES, rank=st.sampled_from(Rank))
+def test_places_inside_a_bar_are_used_once(markets_: list[Market], rules: TradingRules, rank: Rank) -> None:
+    """With one place, two symbols never enter inside one bar, and none enters inside a bar in which another closes."""
+    found = run(markets_, rules, 1, rank)
+    inside = {int(FillReason.LIMIT), int(FillReason.STOP)}
+    entered: dict[int, set[str]] = {}
+    for own in found.runs:
+        for fill in own.fills[np.isin(own.fills["reason"], list(inside))]:
+            entered.setdefault(int(fill["time_ms"]), set()).add(own.symbol)
+    assert all(len(names) == 1 for names in entered.values())
 
 
 @settings(max_examples=30)

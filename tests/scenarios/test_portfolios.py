@@ -257,6 +257,84 @@ SCENARIOS = [
         equity=[1000, 1000, 900],
     ),
     PortfolioScenario(
+        name="an entry inside a bar does not get the place of one that was entered and stopped in that bar",
+        tables=(
+            """
+            open high low close | signal | fills
+            100  100  100 100   | buy    |
+            105  105  80  85    |        | buy 4 @ 100 limit; sell 4 @ 90 stop_loss
+            """,
+            """
+            open high low close | signal | fills
+            50   50   50  50    | buy    |
+            52   52   48  52    |        |
+            """,
+        ),
+        rules=rules(units=4, entry=EntryType.LIMIT, life=1, offset=0.0, stop=0.1),
+        most_open=1,
+        refused=(0, 1),
+        equity=[1000, 960],
+    ),
+    PortfolioScenario(
+        name="an entry inside a bar does not get the cash of one that was entered and stopped in that bar",
+        tables=(
+            """
+            open high low close | signal | fills
+            100  100  100 100   | buy    |
+            105  105  80  85    |        | buy 10 @ 100 limit; sell 10 @ 90 stop_loss
+            """,
+            """
+            open high low close | signal | fills
+            50   50   50  50    | buy    |
+            52   52   48  52    | buy    |
+            52   52   51  52    |        | buy 17.307692308 @ 52 limit
+            """,
+        ),
+        rules=rules(percent=1.0, entry=EntryType.LIMIT, life=1, offset=0.0, stop=0.1),
+        refused=(0, 1),
+        equity=[1000, 900, 900],
+    ),
+    PortfolioScenario(
+        name="an entry whose level the open has passed goes before one that is reached inside the bar",
+        tables=(
+            """
+            open high low close | signal | fills
+            100  100  100 100   | buy    |
+            105  105  95  105   |        |
+            """,
+            """
+            open high low close | signal | fills
+            50   50   50  50    | buy    |
+            48   50   48  50    |        | buy 4 @ 48 limit
+            """,
+        ),
+        rules=rules(units=4, entry=EntryType.LIMIT, life=1, offset=0.0),
+        most_open=1,
+        refused=(1, 0),
+        equity=[1000, 1008],
+    ),
+    PortfolioScenario(
+        name="an addition does not get the cash of a position that its stop closes in that bar",
+        tables=(
+            """
+            open high low close | signal | fills
+            100  100  100 100   | buy    |
+            100  100  100 100   |        | buy 5 @ 100 signal
+            100  100  80  80    |        | sell 5 @ 80 stop_loss
+            80   80   80  80    |        |
+            """,
+            """
+            open high low close | signal | fills
+            50   50   50  50    | buy    |
+            50   50   50  50    |        | buy 10 @ 50 signal
+            50   50   45  46    |        |
+            46   46   46  46    |        |
+            """,
+        ),
+        rules=rules(percent=0.5, stop=0.2, adds=[(-0.1, 1.0)]),
+        equity=[1000, 1000, 400 + 460, 400 + 460],
+    ),
+    PortfolioScenario(
         name="an entry that waits and is not reached keeps waiting while there is no place",
         tables=(
             """

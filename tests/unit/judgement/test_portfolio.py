@@ -27,7 +27,13 @@ def test_portfolio_without_objection_has_no_level_against_it() -> None:
     found = judge_portfolio(GOOD, SURE, dearer_return=40.0, has_model=False, is_simulated=False)
     assert found.level is VerdictLevel.NO_OBJECTION
     assert not found.reasons
-    assert [item.code for item in found.not_checked] == ["TIMING", "SURVIVORSHIP", "MARKET_IMPACT", "TRIALS_ELSEWHERE"]
+    assert [item.code for item in found.not_checked] == [
+        "TIMING",
+        "NEARBY_PARAMETERS",
+        "SURVIVORSHIP",
+        "MARKET_IMPACT",
+        "TRIALS_ELSEWHERE",
+    ]
 
 
 def test_few_trades_and_bars_are_too_little_data() -> None:
@@ -55,3 +61,7 @@ def test_simulated_bars_are_noted_without_a_level() -> None:
     found = judge_portfolio(GOOD, SURE, dearer_return=40.0, has_model=False, is_simulated=True)
     assert [reason.code for reason in found.reasons] == [ReasonCode.SIMULATED_PRICES]
     assert found.level is VerdictLevel.NO_OBJECTION
+
+
+def test_portfolio_that_never_traded_pays_no_costs() -> None:
+    assert ReasonCode.THIN_COST_MARGIN not in codes(replace(GOOD, total_trades=0, open_trades=0), dearer=0.0)

@@ -137,3 +137,15 @@ def test_size_over_all_symbols_is_bounded() -> None:
 def test_wrong_symbols_are_refused_by_place(symbols: tuple[str, ...], message: str) -> None:
     with pytest.raises(InvalidInput, match=re.escape(message)):
         check_symbols(symbols)
+
+
+def test_exposure_counts_times_with_positions_that_cancel() -> None:
+    request, source = make_portfolio(), SeveralBars(known=KNOWN, bars=KNOWN)
+    inputs = []
+    for symbol in SYMBOLS:
+        backtest = replace(request.backtest, market=replace(request.backtest.market, symbol=symbol))
+        inputs.append(read_inputs(backtest, _series(source, symbol), None))
+    run = trade(request, inputs)
+    expected = np.count_nonzero(run.simulation.open_positions) / len(run.simulation.time_ms) * 100
+    assert run.metrics.exposure == pytest.approx(expected)
+    assert 0 < run.metrics.exposure < 100
