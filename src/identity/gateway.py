@@ -28,7 +28,7 @@ class HeaderAuthenticator:
         if not value:
             raise Unauthenticated("The gateway in front of the service named no user.")
         try:
-            return Caller(user_id=check_user_id(value.strip()))
+            return Caller(user_id=check_user_id(value.strip(" \t")))
         except InvalidInput as error:
             raise InvalidCredentials(
                 "The user that the gateway named is not usable as userId: {reason}", reason=error.message

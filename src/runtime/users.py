@@ -16,7 +16,8 @@ from src.wiring.users import open_users
 _MIB: Final = 1024 * 1024
 KEPT: Final = (
     "Kept: bars of the exchange, which belong to no user; lines of the log; backups, which hold what was there when "
-    "they were made."
+    "they were made. A request that was admitted before stores what it makes when its body ends: look at `users usage` "
+    "later, and delete again."
 )
 
 

@@ -277,6 +277,29 @@ def test_socket_without_identity_is_closed_unserved(world: World) -> None:
         pass
 
 
+@pytest.mark.parametrize("is_init", [False, True], ids=["handshake", "connection_init"])
+def test_revoked_key_begins_no_subscription(world: World, is_init: bool) -> None:
+    key = operate(world, "keys", "create", "dan").strip()
+    address = world.url.replace("http", "ws") + "/graphql"
+    headers = {} if is_init else {"X-API-Key": key}
+    payload = {"payload": {"authorization": f"Bearer {key}"}} if is_init else {}
+    subscribe = {"type": "subscribe", "payload": {"query": 'subscription { jobProgress(id: "none") { id } }'}}
+    with connect(address, subprotocols=[Subprotocol("graphql-transport-ws")], additional_headers=headers) as socket:
+        socket.send(json.dumps(INITIALIZE | payload))
+        assert json.loads(socket.recv(10))["type"] == "connection_ack"
+        socket.send(json.dumps(subscribe | {"id": "1"}))
+        assert json.loads(socket.recv(10))["id"] == "1"
+        listed = operate(world, "keys", "list").splitlines()
+        [key_id] = [line.split()[0] for line in listed if line.split()[1] == "dan" and " valid " in line]
+        operate(world, "keys", "revoke", key_id)
+        socket.send(json.dumps(subscribe | {"id": "2"}))
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                assert json.loads(socket.recv(10))["id"] == "1"
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4401
+
+
 def test_examples_of_the_access_page_run(world: World) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")

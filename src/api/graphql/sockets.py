@@ -23,12 +23,15 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import Subscr
 
 from src.api.caller import found_caller
 from src.api.dependencies import authenticator_of
-from src.api.http.authentication import remember
+from src.api.http.authentication import UNAUTHORIZED_SOCKET as UNAUTHORIZED
+from src.api.http.authentication import read_credentials, remember
 from src.domain.errors import ServiceError
 from src.ports.identity import Credentials
 
 logger = logging.getLogger(__name__)
 
+CREDENTIALS: Final = "socket_credentials"
+"""Where a WebSocket's scope keeps the credentials of its first message."""
 MAX_SOCKETS: Final = 256
 """WebSockets of one process: each holds one of its connections."""
 MAX_SUBSCRIPTIONS: Final = 20
@@ -127,12 +130,19 @@ class SubscriptionHandler(BaseGraphQLTransportWSHandler[Any, None]):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.schema: Any = _SubscriptionsOnly(options["schema"])
+        self._connection: HTTPConnection = options["websocket"].ws
         options["websocket"].is_used = lambda: bool(self.operations)
 
     async def handle_subscribe(self, message: SubscribeMessage) -> None:
-        """Begin a subscription; a message that is none closes the WebSocket."""
+        """Begin a subscription; a message that is none closes the WebSocket.
+
+        So does a key, session or token that is not valid any more.
+        """
         if _is_subscribe(message):
-            await super().handle_subscribe(message)
+            if await is_still_known(self._connection):
+                await super().handle_subscribe(message)
+            else:
+                await self.websocket.close(UNAUTHORIZED, "The key, session or token is not valid any more.")
         else:
             await self.handle_invalid_message("The message subscribe has no id and payload as the protocol asks for")
 
@@ -146,12 +156,24 @@ async def authenticate_socket(connection: HTTPConnection, params: object) -> Non
         return
     given = params.get("authorization") if isinstance(params, Mapping) else None
     headers = (("authorization", given),) if isinstance(given, str) else ()
+    credentials = Credentials(headers=headers)
     try:
-        caller = await authenticator_of(connection).identify(Credentials(headers=headers))
+        caller = await authenticator_of(connection).identify(credentials)
     except ServiceError as error:
         logger.info("websocket refused: error=%s", error.message)
         raise ConnectionRejectionError from error
     remember(connection.scope, caller)
+    connection.scope["state"][CREDENTIALS] = credentials
+
+
+async def is_still_known(connection: HTTPConnection) -> bool:
+    """Return whether the credentials with which a WebSocket was opened are still accepted."""
+    given = connection.scope.get("state", {}).get(CREDENTIALS) or read_credentials(connection.scope)
+    try:
+        return await authenticator_of(connection).identify(given) == found_caller(connection)
+    except ServiceError as error:
+        logger.info("websocket ended: error=%s", error.message)
+        return False
 
 
 def _read(text: str) -> dict[str, object]:

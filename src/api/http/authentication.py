@@ -9,7 +9,7 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.requests import Request, cookie_parser
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.api.caller import CALLER, set_caller
 from src.api.errors import describe_error, problem_response
@@ -27,7 +27,7 @@ RECEIPT_KEYS_PATH: Final = "/.well-known/backtesting-receipt-keys.json"
 OPEN_PATHS: Final = frozenset({"/health", "/ready", "/openapi.json", RECEIPT_KEYS_PATH, SESSION_PATH})
 OPEN_PREFIXES: Final = ("/errors/",)
 _READING: Final = frozenset({"GET", "HEAD"})
-_UNAUTHORIZED_SOCKET: Final = 4401
+UNAUTHORIZED_SOCKET: Final = 4401
 
 IsOpen = Callable[[Scope], bool]
 
@@ -69,10 +69,10 @@ class Authentication:
                 await self._app(scope, receive, send)
             else:
                 await receive()
-                await send({"type": "websocket.close", "code": _UNAUTHORIZED_SOCKET})
+                await send({"type": "websocket.close", "code": UNAUTHORIZED_SOCKET})
             return
         remember(scope, caller)
-        await self._app(scope, receive, send)
+        await self._app(scope, receive, keep_private(send))
 
     def _is_open(self, scope: Scope) -> bool:
         if scope["type"] != "http":
@@ -85,6 +85,22 @@ class Authentication:
         if path == GRAPHQL_PATH:
             return _asks_for_page(scope)
         return scope["method"] in _READING and self._is_page(scope)
+
+
+def keep_private(send: Send) -> Send:
+    """Return a `send` that tells caches between a user and the service to keep no response, unless one says how.
+
+    A cache treats `Authorization` so by itself, but neither X-API-Key, nor a cookie, nor a gateway's header.
+    """
+
+    async def send_private(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = list(message.get("headers", ()))
+            if not any(name.lower() == b"cache-control" for name, _ in headers):
+                message = {**message, "headers": [*headers, (b"cache-control", b"private, no-cache")]}
+        await send(message)
+
+    return send_private
 
 
 def remember(scope: Scope, caller: Caller) -> None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from src.api.http.authentication import SESSION_COOKIE
-from src.domain.errors import IdentityUnavailable
+from src.domain.errors import IdentityUnavailable, InvalidCredentials
 from src.domain.identity import AuthMode, Caller
 from src.identity.gateway import HeaderAuthenticator
 from src.identity.key_file import KeyFile
@@ -286,3 +286,18 @@ async def test_refused_upload_is_not_read(client: httpx.AsyncClient) -> None:
 
     answer = await client.post("/api/models/upload", content=body(), headers={"Content-Type": "multipart/form-data"})
     assert answer.status_code == 401
+
+
+async def test_responses_to_a_caller_are_private(client: httpx.AsyncClient, key: str) -> None:
+    answer = await client.post("/api/backtests", json=BODY, headers={"X-API-Key": key})
+    assert answer.headers["cache-control"] == "private, no-cache"
+    open_to_all = await client.get("/health")
+    assert "private" not in open_to_all.headers.get("cache-control", "")
+
+
+@pytest.mark.parametrize("user", ["ann\xa0", "ann\x85"])
+async def test_gateways_user_is_stripped_of_blanks_only(user: str) -> None:
+    found = await HeaderAuthenticator("X-User").identify(Credentials(headers=(("x-user", " ann\t"),)))
+    assert found == Caller(user_id="ann")
+    with pytest.raises(InvalidCredentials):
+        await HeaderAuthenticator("X-User").identify(Credentials(headers=(("x-user", user),)))
