@@ -36,7 +36,7 @@ def make_portfolio_conclusion() -> PortfolioConclusion:
     """What a portfolio of one traded symbol and one that was not might say."""
     deflated: dict[str, Any] = dict.fromkeys(item.name for item in dataclasses.fields(Deflation))
     deflated |= {"trials": 3, "trials_effective": 1.5, "sharpe_hurdle": 0.1 + 0.2, "active_trials_effective": 1.0}
-    deflated |= {"ledger_scope": "Some."}
+    deflated |= {"ledger_scope": "Some.", "reduced_trials": 0, "missing_trials": 0}
     range_ = Interval(low=-0.5, high=1.5)
     own = dict.fromkeys((item.name for item in dataclasses.fields(SymbolSummary)), None)
     numbers = dict.fromkeys(("profit", "contribution", "exposure", "total_fees", "total_funding"), 0.1 + 0.2)

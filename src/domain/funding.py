@@ -89,7 +89,8 @@ class Funding:
     def known_rates(self) -> FundingRates:
         """The rates of the history; ValueError if they were not read."""
         if self.rates is None:
-            raise ValueError(f"the rates of {self.history or 'the exchange'} were not read")
+            source = "the exchange" if self.history is None else repr(self.history)
+            raise ValueError(f"the rates of {source} were not read")
         return self.rates
 
     @property

@@ -177,8 +177,10 @@ def test_model_that_is_no_estimator_is_refused(bt: Client) -> None:
         bt.backtest(LogisticRegression, "BTCUSDT")
     with pytest.raises(TypeError, match=r"torch\.jit\.script"):
         bt.backtest(Network(), "BTCUSDT")
+    unfinished = LogisticRegression()
+    unfinished.rows = (number for number in range(3))  # no pickler takes a generator
     with pytest.raises(ClientError, match="cannot be dumped"):
-        bt.backtest(type("Local", (), {"predict": None})(), "BTCUSDT")
+        bt.backtest(unfinished, "BTCUSDT")
     with pytest.raises(FileNotFoundError):
         bt.backtest("no_such_file.onnx", "BTCUSDT")
 

@@ -54,10 +54,11 @@ def stored_and_read(value: Any, *, without: str = "") -> Any:
 
 
 def check_strategy() -> None:
+    # First, because pytest warns of plugins that were imported before it.
+    assert pytest.main(["-q", "-p", "no:cacheprovider", "tests/contracts/test_strategies.py", "-k", "momentum"]) == 0
     from src.api.requests.backtests import echo_strategy
     from src.strategies.catalog import build_catalog
 
-    assert pytest.main(["-q", "-p", "no:cacheprovider", "tests/contracts/test_strategies.py", "-k", "momentum"]) == 0
     graphql, openapi = schemas()
     assert "momentum: MomentumParams" in graphql
     assert "input MomentumParams" in graphql

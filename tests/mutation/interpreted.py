@@ -43,7 +43,12 @@ def _decorate(function: Callable[..., Any], arguments: tuple[Any, ...], options:
 
 
 def _with_attributes(value: Any) -> Any:
-    """Return an array of records as one whose fields are attributes, on the same memory; anything else as it is."""
+    """Return an array of records as one whose fields are attributes, on the same memory; anything else as it is.
+
+    So are the arrays of a named tuple.
+    """
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*map(_with_attributes, value))
     if isinstance(value, np.ndarray) and value.dtype.names and not isinstance(value, np.recarray):
         return value.view(np.recarray)
     return value

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from src.domain.exit_orders import ExitOrder
 from src.domain.ladders import TakeProfit
-from src.domain.order_rules import EntryOrder, Sizing
+from src.domain.order_rules import EntryOrder, EntryType, Sizing
 from src.domain.simulation import FillReason, Simulation
-from src.domain.trading import Direction, FillTiming, TradingRules
+from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
 from src.domain.volume_rules import VolumeRules
 from src.engines.event_driven import EventDrivenEngine
 from tests.funding import count_by_minutes
@@ -82,6 +82,8 @@ def test_each_trade_goes_from_flat_to_flat(market: Market, rules: TradingRules) 
 @given(markets(), st.one_of(RULES, LEVERAGED), st.sampled_from([0.002, 0.02, 0.1]))
 @EXAMPLES
 def test_ladder_of_one_target_is_that_target(market: Market, rules: TradingRules, rate: float) -> None:
+    # A known difference (docs/limitations.md): the rungs' walk begins at the fill, and NEAREST's path at the open.
+    assume(rules.intrabar is not IntrabarPolicy.NEAREST or rules.entry.type is EntryType.MARKET)
     entry = dataclasses.replace(rules.entry, additions=())
     atr = dataclasses.replace(rules.exits.atr, take_profit=None)
     alone, ladder = (

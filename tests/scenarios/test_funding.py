@@ -295,8 +295,7 @@ def test_history_pays_each_rate_at_its_time() -> None:
 
 
 def test_only_history_has_a_history() -> None:
-    with pytest.raises(InvalidInput, match=r"fundingHistory is required\."):
-        Funding(kind=FundingKind.HISTORY)
+    assert Funding(kind=FundingKind.HISTORY).history is None  # the exchange's
     with pytest.raises(InvalidInput, match=r"fundingHistory is 'mine', and funding is CONSTANT\. Only HISTORY allows"):
         Funding(kind=FundingKind.CONSTANT, rate=0.01, history="mine")
     with pytest.raises(InvalidInput, match=r"fundingRate is 0\.01, and funding is HISTORY\. Only CONSTANT allows one"):

@@ -33,7 +33,9 @@ def test_empty_book_has_cash_and_no_order() -> None:
     assert book["time_exit_bar"] == book["rungs_until_bar"] == NEVER
     levels = {"stop_level", "target_level", "trail_distance", "rung_in_favor", "rung_against"}
     assert all(math.isnan(book[name]) for name in levels)
-    others = set(BOOK_DTYPE.names or ()) - levels - {"cash", "time_exit_bar", "rungs_until_bar"}
+    assert book["liquidation_distance"] == math.inf
+    others = set(BOOK_DTYPE.names or ()) - levels
+    others -= {"cash", "time_exit_bar", "rungs_until_bar", "liquidation_distance"}
     assert {name: float(book[name]) for name in others} == dict.fromkeys(others, 0.0)
 
 

@@ -13,6 +13,7 @@ LEFT_ALONE = {
     "entry_bar", "first_units", "trailing_level", "entry_atr", "bar_atr", "trail_distance", "entry_volatility",
     "bar_volatility", "bar_volume", "target_reason", "profit_level",
     # (the nine above are set when it opens, or once a bar)
+    "other_equity",  # is what other books hold
     "ambiguous_bars",  # counts the difference of both ways
     "rung_in_favor", "rung_against", "rungs_until_bar",  # noted after the walk
 }  # fmt: skip
