@@ -109,7 +109,7 @@ class Client(SweepMethods):
         """Return the user that the service knows by this client's key or token; None if it knows none."""
         try:
             found = self._transport.data("GET", "/api/session")["user_id"]
-        except NotFound:  # an older service asks nobody who they are
+        except NotFound:  # an older service has no identities
             return None
         return None if found is None else str(found)
 

@@ -47,7 +47,7 @@ def authenticator_of(request: HTTPConnection) -> Authenticator:
 
 
 def sessions_of(request: HTTPConnection) -> SessionKeeper | None:
-    """Return what exchanges keys for sessions (`app.state.sessions`); None if there is no sign-in."""
+    """Return what exchanges keys for sessions (`app.state.sessions`); None unless AUTH is keys."""
     sessions: SessionKeeper | None = request.app.state.sessions
     return sessions
 

@@ -54,7 +54,7 @@ ERROR_TABLE: Final[Mapping[type[errors.ServiceError], ErrorRow]] = {
     ),
     errors.Unauthenticated: ErrorRow(
         401,
-        "The request names nobody",
+        "The request has no credentials",
         "Send an API key or a token as `Authorization: Bearer …` (a key also as `X-API-Key`), or sign in on the pages. "
         "An operator makes keys with `run.py keys create`; behind a gateway, the gateway names the user.",
     ),

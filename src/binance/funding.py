@@ -148,7 +148,7 @@ class BinanceFunding:
 
 
 def _parse_rows(rows: object, first_ms: int, end_ms: int) -> _Rows:
-    """Read a page; raises ValueError if a row is no rate, or the times are not those that were asked for."""
+    """Read a page; raises ValueError if a row is not a rate, or a time is outside the requested range."""
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError("it holds no list of rates")
     times: list[int] = []

@@ -89,7 +89,7 @@ class KeyFile:
         return {row[0]: row[1] for row in rows}
 
     def revoke(self, key_id: str, *, now_ms: int) -> bool:
-        """Revoke a key and end its sessions; return False if there is no such key that is not revoked."""
+        """Revoke a key and end its sessions; return False if it is unknown or revoked already."""
         with self._writing() as connection:
             connection.execute("DELETE FROM sessions WHERE key_id = ?", (key_id,))
             update = "UPDATE api_keys SET revoked_ms = ? WHERE id = ? AND revoked_ms IS NULL"
@@ -106,7 +106,7 @@ class KeyFile:
         return self._find(_BY_HASH, hash_secret(text))
 
     def find_session(self, token: str, *, now_ms: int) -> ApiKey | None:
-        """Return the key that a session was begun with; None if there is no such session, or it is over."""
+        """Return the key that a session was begun with; None if the session is unknown or has expired."""
         return self._find(_BY_SESSION, hash_secret(token), now_ms)
 
     def begin_session(self, key: ApiKey, *, now_ms: int, expires_ms: int) -> str:

@@ -10,7 +10,7 @@ export const isFixed = auth !== "none";
 
 let session = null;
 
-/** The user that the service knows; null if it asks nobody, or nobody is signed in. */
+/** The user that the service knows; null without identities, and before signing in. */
 export const signedInUser = () => session?.user_id ?? null;
 export const canSignOut = () => Boolean(session?.can_sign_in && session.user_id);
 
