@@ -8,7 +8,8 @@ target give more than the target alone): then `PESSIMISTIC` takes the way that l
 differ is counted as ambiguous.
 
 In the bar of an entry that was filled inside it, one extreme may have come before the fill. `PESSIMISTIC` goes there
-first if it is the worse one, and not at all if it is the better one; `OPTIMISTIC` the other way round.
+first if it is the worse one, and not at all if it is the better one; `OPTIMISTIC` the other way round. `NEAREST` goes
+on along its path (see `walk_nearest`).
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ from src.engines.book import (
 from src.engines.compiled import compiled
 from src.engines.filters import down_to_step, in_steps, is_too_small, on_tick
 from src.engines.orders import (
+    LIMIT_ENTRY,
+    MARKET_ENTRY,
     BarPrices,
     best_of,
     is_tighter,
@@ -60,10 +63,17 @@ from src.engines.orders import (
     reaches_target,
     worst_of,
 )
-from src.engines.paths import OPTIMISTIC, PESSIMISTIC, favors_position
+from src.engines.paths import FARTHEST, NEAREST, OPTIMISTIC, PESSIMISTIC, favors_position, has_late_extreme
 from src.engines.plan import Plan, costs_of
 from src.engines.positions import close_position, fit_volume, move_stops, note_margin, stop_below
 from src.engines.rungs import PORTION, SIZE, next_addition, next_target, watch_rungs
+
+
+class Path(NamedTuple):
+    """The extremes of a bar in the order in which a walk goes there; both the same if it goes to one only."""
+
+    first: float
+    second: float
 
 
 class Memory(NamedTuple):
@@ -282,49 +292,74 @@ def walk_to(book: Book, fills: NDArray[np.void], bar: int, here: float, there: f
 
 
 @compiled
-def walk_ways(
-    book: Book,
-    fills: NDArray[np.void],
-    bar: int,
-    proven: BarPrices,
-    prices: BarPrices,
-    is_better_first: bool,
-    plan: Plan,
+def walk_path(
+    book: Book, fills: NDArray[np.void], bar: int, start: float, path: Path, close: float, plan: Plan
 ) -> float:
-    """Walk to one extreme, to the other if it is proven, and to the close; return the equity there."""
-    direction = get_direction(book.position)
-    first, second = worst_of(prices, direction), best_of(prices, direction)
-    proven_second = best_of(proven, direction)
+    """Walk from `start` to the extremes of the path and to the close; return the equity there."""
+    walk_to(book, fills, bar, start, path.first, plan)
+    if path.second != path.first:
+        walk_to(book, fills, bar, path.first, path.second, plan)
+    walk_to(book, fills, bar, path.second, close, plan)
+    return mark_to_market(book.cash, book.position, close)
+
+
+@compiled
+def path_of(proven: BarPrices, prices: BarPrices, direction: int, is_better_first: bool) -> Path:
+    """Return the path to the better or the worse extreme first, and to the other if it is proven."""
+    first, second, proven_second = worst_of(prices, direction), best_of(prices, direction), best_of(proven, direction)
     if is_better_first:
         first, second, proven_second = second, first, worst_of(proven, direction)
-    walk_to(book, fills, bar, proven.open, first, plan)
-    if second == proven_second:
-        walk_to(book, fills, bar, first, second, plan)
-        first = second
-    walk_to(book, fills, bar, first, prices.close, plan)
-    return mark_to_market(book.cash, book.position, prices.close)
+    return Path(first, second if second == proven_second else first)
 
 
 @compiled
 def walk_policy(
     book: Book, fills: NDArray[np.void], bar: int, proven: BarPrices, prices: BarPrices, kind: int, plan: Plan
 ) -> None:
-    """Walk the way that `intrabar` chooses, and count the bar as ambiguous if the other way differs."""
-    before, is_favored = (
-        remember(book),
-        favors_position(prices, get_direction(book.position), kind, True, plan.intrabar),
-    )
-    other_equity = walk_ways(book, fills, bar, proven, prices, not is_favored, plan)
+    """Walk the path that `intrabar` chooses, and count the bar as ambiguous if the other path differs."""
+    before, direction = remember(book), get_direction(book.position)
+    is_favored = favors_position(prices, direction, kind, True, plan.intrabar)
+    chosen = path_of(proven, prices, direction, is_favored)
+    other = path_of(proven, prices, direction, not is_favored)
+    other_equity = walk_path(book, fills, bar, proven.open, other, prices.close, plan)
     other_cash, other_position = book.cash, book.position
     restore(book, before)
-    equity = walk_ways(book, fills, bar, proven, prices, is_favored, plan)
+    equity = walk_path(book, fills, bar, proven.open, chosen, prices.close, plan)
     if book.cash == other_cash and book.position == other_position:
         return
     book.ambiguous_bars += 1
     is_less, is_by_equity = other_equity < equity, plan.intrabar in (PESSIMISTIC, OPTIMISTIC)
     if plan.addition_count > 0 and is_by_equity and other_equity != equity and is_less != is_favored:
         restore(book, before)
-        walk_ways(book, fills, bar, proven, prices, not is_favored, plan)
+        walk_path(book, fills, bar, proven.open, other, prices.close, plan)
+
+
+@compiled
+def walk_nearest(
+    book: Book, fills: NDArray[np.void], bar: int, proven: BarPrices, prices: BarPrices, kind: int, plan: Plan
+) -> None:
+    """Walk the rest of `NEAREST`'s path after an entry inside the bar, and count the bar if another path differs.
+
+    The path goes to the extreme that filled the entry, and then to the other one if that is the later one. The others
+    go to it before, or leave it out where this one goes there. `FARTHEST` walks the first of them that differs.
+    """
+    before, direction = remember(book), get_direction(book.position)
+    later = path_of(proven, prices, direction, kind != LIMIT_ENTRY)
+    earlier = path_of(proven, prices, direction, kind == LIMIT_ENTRY)
+    both = Path(earlier.second, earlier.first)
+    chosen, left = (both, later) if has_late_extreme(prices, direction, kind) else (later, both)
+    walk_path(book, fills, bar, proven.open, chosen, prices.close, plan)
+    cash, position = book.cash, book.position
+    for other in (earlier, left):
+        restore(book, before)
+        walk_path(book, fills, bar, proven.open, other, prices.close, plan)
+        if book.cash != cash or book.position != position:
+            book.ambiguous_bars += 1
+            if plan.intrabar == FARTHEST:
+                return
+            break
+    restore(book, before)
+    walk_path(book, fills, bar, proven.open, chosen, prices.close, plan)
 
 
 @compiled
@@ -338,7 +373,10 @@ def walk_bar(
     """
     walk_to(book, fills, bar, proven.open, proven.open, plan)
     if book.position != 0.0:
-        walk_policy(book, fills, bar, proven, prices, kind, plan)
+        if kind != MARKET_ENTRY and plan.intrabar in (NEAREST, FARTHEST):
+            walk_nearest(book, fills, bar, proven, prices, kind, plan)
+        else:
+            walk_policy(book, fills, bar, proven, prices, kind, plan)
     watch_rungs(book, bar, get_direction(book.position), plan)
 
 

@@ -79,11 +79,8 @@ def test_each_trade_goes_from_flat_to_flat(market: Market, rules: TradingRules) 
             assert trade["exit_reason"] == taken["reason"][-1]
 
 
-@given(markets(), st.one_of(RULES, LEVERAGED), st.sampled_from([0.002, 0.02, 0.1]))
-@EXAMPLES
-def test_ladder_of_one_target_is_that_target(market: Market, rules: TradingRules, rate: float) -> None:
-    # A known difference (docs/limitations.md): the rungs' walk begins at the fill, and NEAREST's path at the open.
-    assume(rules.intrabar is not IntrabarPolicy.NEAREST or rules.entry.type is EntryType.MARKET)
+def one_target(rules: TradingRules, rate: float) -> tuple[TradingRules, TradingRules]:
+    """Return the rules with one target for all exits, as a target and as a ladder of one rung."""
     entry = dataclasses.replace(rules.entry, additions=())
     atr = dataclasses.replace(rules.exits.atr, take_profit=None)
     alone, ladder = (
@@ -95,11 +92,29 @@ def test_ladder_of_one_target_is_that_target(market: Market, rules: TradingRules
             {"take_profit_rate": None, "take_profits": (TakeProfit(rate=rate),)},
         )
     )
+    return alone, ladder
+
+
+@given(markets(), st.one_of(RULES, LEVERAGED), st.sampled_from([0.002, 0.02, 0.1]))
+@EXAMPLES
+def test_ladder_of_one_target_is_that_target(market: Market, rules: TradingRules, rate: float) -> None:
+    alone, ladder = one_target(rules, rate)
     ours, theirs = run(market, ladder), run(market, alone)
     for name in ("equity", "cash", "position", "fills", "trades"):
         np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), err_msg=name)
     # Where stop and target both cost the whole margin, both ways through the bar are the same to a ladder.
     assert 0 <= theirs.ambiguous_bars - ours.ambiguous_bars <= theirs.liquidations
+
+
+@given(markets(), RULES, st.sampled_from([0.002, 0.02, 0.1]))
+@EXAMPLES
+def test_ladder_of_one_target_is_turned_as_it(market: Market, rules: TradingRules, rate: float) -> None:
+    alone, ladder = one_target(dataclasses.replace(rules, intrabar=IntrabarPolicy.NEAREST), rate)
+    ours, theirs = (
+        EventDrivenEngine().run_settled(*market, either, range(len(market[0]))) for either in (ladder, alone)
+    )
+    np.testing.assert_array_equal(ours.fills, theirs.fills)
+    assert ours.ambiguous_bars == theirs.ambiguous_bars
 
 
 @given(markets(), st.one_of(RULES, LEVERAGED), st.integers(1, 12))

@@ -126,6 +126,57 @@ CASES = [
         """,
     ),
     Scenario(
+        name="the high came after a limit to buy, and reaches a part's target",
+        rules=rules(targets=[(0.1, 0.5), (0.2, None)], **LIMIT | {"units": 2}),
+        ambiguous_bars=1,
+        table="""
+        open high low close | signal | fills
+        100  101  99  100   | buy    |
+        100  107  94  100   |        | buy 2 @ 95 limit ; sell 1 @ 104.5 take_profit
+        """,
+    ),
+    Scenario(
+        name="the high came before a limit to buy, and reaches no part's target",
+        rules=rules(targets=[(0.1, 0.5), (0.2, None)], **LIMIT | {"units": 2}),
+        ambiguous_bars=1,
+        table="""
+        open high low close | signal | fills
+        100  101  99  100   | buy    |
+        100  105  94  100   |        | buy 2 @ 95 limit
+        """,
+    ),
+    Scenario(
+        name="the low came after a stop to buy that has parts",
+        rules=rules(stop=0.1, targets=[(0.2, None)], **STOP),
+        ambiguous_bars=1,
+        table="""
+        open high low close | signal | fills
+        100  101  99  100   | buy    |
+        100  105  94  100   |        | buy 1 @ 105 stop ; sell 1 @ 94.5 stop_loss
+        """,
+    ),
+    Scenario(
+        name="the low came before a stop to buy that has parts",
+        rules=rules(stop=0.1, targets=[(0.2, None)], **STOP),
+        ambiguous_bars=1,
+        table="""
+        open high low close | signal | fills
+        100  101  99  100   | buy    |
+        100  107  94  100   |        | buy 1 @ 105 stop
+        """,
+    ),
+    Scenario(
+        name="an addition below a limit to buy, and then a target of the lower mean price",
+        # Mean (95 + 90.25) / 2 = 92.625; its target 10 % above at 101.8875, under the later high.
+        rules=rules(targets=[(0.1, None)], adds=[(-0.05, 1)], **LIMIT),
+        ambiguous_bars=1,
+        table="""
+        open high low close | signal | fills
+        100  101  99  100   | buy    |
+        100  112  90  100   |        | buy 1 @ 95 limit ; buy 1 @ 90.25 add_limit ; sell 2 @ 101.8875 take_profit
+        """,
+    ),
+    Scenario(
         name="the trailing stop follows no high that the bar does not prove",
         rules=rules(trail=0.2, **LIMIT),
         # The low is nearer, so the high of 110 came after the entry; yet the stop stays at 76.8, and 97 lifts it.
