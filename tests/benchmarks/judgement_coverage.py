@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -15,7 +16,9 @@ from tests.benchmarks.measurement import Measurement, best_of
 from tests.judgement_paths import KINDS, Floats
 
 BARS = (250, 1000)
-PATHS = 2000
+PATHS = 10_000
+"""So many that the sampling error of a coverage of 95 % is 0.2 %: with 2,000 a coverage of 92.7 % came out as 91.8 %."""
+
 QUICK_PATHS = 300
 
 
@@ -60,11 +63,12 @@ def _measure_kind(kind: str, paths: int, bars: int) -> Measurement:
     start = time.perf_counter()
     coverage = measure_coverage(kind, paths=paths, bars=bars, seed=1)
     seconds = (time.perf_counter() - start) / paths
-    ends, shallow = measure_range_coverage(kind, paths=paths // 4, bars=bars, seed=5)
+    ends, shallow = measure_range_coverage(kind, paths=paths // 20, bars=bars, seed=5)
+    error = math.sqrt(coverage * (1 - coverage) / paths)
     return Measurement(
         name=f"Sharpe interval, {kind}",
         seconds=seconds,
-        units=f"{bars:,} bars: holds the truth in {coverage:.1%}, next return {ends:.1%}, drawdown {shallow:.1%}",
+        units=f"{bars:,} bars: holds the truth in {coverage:.1%} ± {error:.1%}, next return {ends:.1%}, drawdown {shallow:.1%}",
         peer_name="numpy, one Sharpe ratio per resample",
         peer_seconds=naive_s,
         target="92–96 %",
