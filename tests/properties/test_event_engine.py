@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from src.domain.exit_orders import ExitOrder
 from src.domain.ladders import TakeProfit
-from src.domain.order_rules import EntryOrder, EntryType, Sizing
+from src.domain.order_rules import EntryOrder, Sizing
 from src.domain.simulation import FillReason, Simulation
 from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
 from src.domain.volume_rules import VolumeRules
