@@ -85,6 +85,8 @@ class StageName(StrEnum):
     """It tests the best row against buying and holding; each row takes two steps."""
     BARS = "BARS"
     """It reads the bars of a portfolio and decides their signals; a step is a symbol."""
+    TRADE = "TRADE"
+    """It trades the symbols of a portfolio with one cash, then again at higher costs, and judges that; three steps."""
     RESULT = "RESULT"
     """It runs the tests of a walk-forward one after another and stores that as a result."""
 

@@ -42,13 +42,16 @@ class PortfolioTask:
         if not isinstance(request, PortfolioRequest):
             raise TypeError(f"{type(request).__name__} is not a portfolio")
         inputs = await self._read(request, handle)
+        await handle.note(_traded(0))
         run = await handle.compute(trade, request, inputs)
+        await handle.note(_traded(1))
         entry = await handle.compute(build_entry, request, inputs, run)
         market = ledger_market(INDEX, inputs[0].series.origin)
         # A second attempt counts nothing anew: the key is the same.
         update = await self.ledger.record(entry, user_id=request.user_id, symbol=market)
         snapshot = await handle.compute(take_snapshot, update)
         dearer = await handle.compute(measure_dearer, request, inputs)
+        await handle.note(_traded(2))
         conclusion = await handle.compute(conclude, request, inputs, run, snapshot, dearer)
         content = await handle.compute(lambda: to_bytes(build_tables(run)))
         count = len(inputs)
@@ -77,5 +80,8 @@ class PortfolioTask:
                     most=MAX_SYMBOL_BARS,
                 )
             inputs.append(await handle.compute(read_inputs, backtest, series, predictions))
-        await handle.note(JobStage(name=StageName.BARS, done=count, total=count))
         return inputs
+
+
+def _traded(done: int) -> JobStage:
+    return JobStage(name=StageName.TRADE, done=done, total=3)

@@ -95,11 +95,12 @@ async def test_corrected_bar_of_one_symbol_is_a_conflict() -> None:
         await world.run()
 
 
-async def test_stages_count_the_symbols_that_are_read() -> None:
+async def test_stages_count_symbols_then_steps_of_trading() -> None:
     world = World.of()
     await world.run()
     assert [(stage.name, stage.done) for stage in world.stored.stages] == [
-        (StageName.BARS, number) for number in range(len(SYMBOLS) + 1)
+        *((StageName.BARS, number) for number in range(len(SYMBOLS))),
+        *((StageName.TRADE, step) for step in range(3)),
     ]
 
 

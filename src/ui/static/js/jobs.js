@@ -35,6 +35,7 @@ const STAGES = {
   OVERFITTING: ["measuring how much the choice is overfitted", false],
   SUPERIORITY: ["testing the rows against buying and holding", true],
   BARS: ["reading the bars of the symbols", true],
+  TRADE: ["trading all symbols with one cash", false],
   RESULT: ["running the tests one after another", false],
 };
 
