@@ -12,7 +12,7 @@ from typing import Final
 from src.api.requests.backtests import build_request
 from src.api.requests.sweeps import Given, GivenBacktest, echo_backtest
 from src.domain.error_text import Template
-from src.domain.errors import InvalidInput, bad_value, error_of_code, inside, missing
+from src.domain.errors import Conflict, InvalidInput, bad_value, error_of_code, inside, missing
 from src.domain.jobs import Job, JobState
 from src.domain.market import MarketRequest
 from src.domain.parameters import Bounds, DeclaredParameter, build, check_parameters, parameter, parameters_of
@@ -92,7 +92,9 @@ def echo_portfolio(request: PortfolioRequest) -> dict[str, object]:
 
 
 def check_ended(job: Job) -> Job:
-    """Return a job that was waited for; raises the error that it failed with."""
+    """Return a job that was waited for; raises the error that it failed with, and Conflict if it was cancelled."""
+    if job.state is JobState.CANCELLED:
+        raise Conflict("Job {id!r} was cancelled. Resume it, or send the request again.", id=job.id)
     if job.state is JobState.FAILED and job.failure is not None:
         raise error_of_code(job.failure.code)(
             Template("{why} Job: {id!r}.", {"why": job.failure.message, "id": job.id})

@@ -91,7 +91,8 @@ async def run_portfolio(request: Request, idempotency_key: IdempotencyKey = None
     """Backtest one strategy over several symbols that share their cash, as a job.
 
     The response waits for its end for `wait_seconds`. If it has succeeded by then, the status is 200 with the whole
-    portfolio; if it goes on, 202 with the job; if it has failed, the error that it failed with.
+    portfolio; if it goes on, 202 with the job; if it has failed, the error that it failed with; if
+    it was cancelled meanwhile, 409.
     """
     check_json(request.headers.get("content-type", ""))
     received = read_portfolio(await request.body(), max_bars=max_bars_of(request))

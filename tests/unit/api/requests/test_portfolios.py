@@ -33,7 +33,12 @@ def test_failed_job_raises_its_own_error() -> None:
     assert caught.value.message == "No {symbol} here. Job: 'j-1'."
 
 
-@pytest.mark.parametrize("state", [state for state in JobState if state is not JobState.FAILED])
+def test_cancelled_job_is_a_conflict() -> None:
+    with pytest.raises(errors.Conflict, match=r"^Job 'j-1' was cancelled\. Resume it, or send the request again\.$"):
+        check_ended(make_job(id="j-1", state=JobState.CANCELLED))
+
+
+@pytest.mark.parametrize("state", sorted(set(JobState) - {JobState.FAILED, JobState.CANCELLED}))
 def test_job_in_another_state_is_returned(state: JobState) -> None:
     job = make_job(state=state)
     assert check_ended(job) is job
