@@ -15,7 +15,7 @@ from tests.architecture.test_floors import ROOT
 
 README = ROOT / "README.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
-PAGES = (README, CONTRIBUTING, *sorted((ROOT / "docs").rglob("*.md")))
+PAGES = (README, CONTRIBUTING, ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md")))
 MAX_CONTRIBUTING_LINES = 80
 MAX_README_LINES = 180
 MAX_CLIENT_LINES = 8
