@@ -80,7 +80,7 @@ class EverydayClients:
         return httpx.Client(base_url=self._url, headers=self._headers, timeout=120)
 
     def wait_for_jobs(self) -> Counter[str]:
-        """Wait until all sweeps have ended; return how often they ended how: "deleted" are those that quotas removed."""
+        """Wait until all sweeps have ended; return how often they ended how, or were "deleted" by quotas."""
         states: Counter[str] = Counter()
         deadline = time.monotonic() + 120
         with self.open() as client:
