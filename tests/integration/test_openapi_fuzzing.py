@@ -16,6 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
+from src.domain.identity import AuthMode
+from tests.everyday import make_key
+
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "tests" / "openapi"
 TIMEOUT_S = 240
@@ -41,6 +44,19 @@ def test_openapi_document_declares_every_refusal(own_service: Callable[..., Any]
     found = fuzz("schemathesis.toml", f"{service}/openapi.json", tmp_path, "--max-time", "40")
     assert found.endswith("exit code 0"), found
     assert "Operations:       63 selected / 63 total" in found
+
+
+@pytest.mark.timeout(2 * TIMEOUT_S)
+def test_callers_with_keys_meet_declared_refusals(own_service: Callable[..., Any], tmp_path: Path) -> None:
+    """Also that no operation responds without a key that says it needs one (schemathesis' `ignored_auth`)."""
+    key = make_key(tmp_path / "storage", "fuzzer")
+    service, _ = own_service(max_bars=500, auth=AuthMode.KEYS)
+    options = ("--header", f"X-API-Key: {key}")
+    found = fuzz("schemathesis.toml", f"{service}/openapi.json", tmp_path, "--max-time", "20", *options)
+    assert found.endswith("exit code 0"), found
+    found = fuzz("schemathesis-graphql.toml", f"{service}/graphql", tmp_path, "--max-time", "10", *options)
+    assert found.endswith("exit code 0"), found
+    assert httpx.get(f"{service}/ready").status_code == 200
 
 
 @pytest.mark.timeout(TIMEOUT_S + 30)
