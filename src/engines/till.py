@@ -1,0 +1,112 @@
+"""The common cash of a portfolio, and what each of its symbols has of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from src.engines.account import mark_to_market
+from src.engines.book import Book
+from src.engines.compiled import compiled
+from src.engines.plan import columns_of
+
+
+class Seat:
+    """What is known of one symbol at the time at hand, and what it has of the common cash; layout of `SEAT_DTYPE`."""
+
+    following: int
+    """The row of its next bar; its last one is before `end`."""
+    end: int
+    is_present: int
+    """1 if it has a bar at this time, which is at `row`:"""
+    row: int
+    open: float
+    high: float
+    low: float
+    close: float
+    signal: int
+    funding_rate: float
+    """The sum of the rates of funding inside the bar."""
+    bar_rank: float
+    """That of a signal at this bar; NaN if it is not known, or the symbols' order counts."""
+    mark: float
+    """The price at which its position is valued."""
+    own_cash: float
+    """The cash of its position; negative by what that has borrowed."""
+    drawn: float
+    """What it has taken out of the common cash in all."""
+    entry_rank: float
+    """The rank at its last signal."""
+    refused_entries: int
+    has_traded: int
+    """1 if it was flat before this bar's range and has gone through it."""
+
+
+class Till:
+    """What all symbols share; layout of `TILL_DTYPE`."""
+
+    cash: float
+    """The cash that no position holds."""
+    held_cash: float
+    """What of it exits have freed inside this bar: no other symbol can have it yet."""
+    open_positions: int
+    held_places: int
+    """Positions that were closed inside this bar: their places are not free yet."""
+    most_open: int
+
+
+SEAT_DTYPE: Final = np.dtype(columns_of(Seat), align=True)
+TILL_DTYPE: Final = np.dtype(columns_of(Till), align=True)
+
+
+@compiled
+def hand_out(seat: Seat, book: Book, till: Till) -> None:
+    """Give the common cash to a book before its step."""
+    free = till.cash - till.held_cash
+    if book.position == 0.0:
+        book.cash = free
+        book.outside_cash = 0.0
+    elif book.outside_cash != free:
+        book.cash = free + seat.own_cash
+        book.outside_cash = free
+
+
+@compiled
+def take_back(seat: Seat, book: Book, till: Till, was_open: bool) -> None:
+    """Take the cash that the position does not hold back from a book after its step."""
+    before, is_open = till.cash - till.held_cash, book.position != 0.0
+    free = book.outside_cash if is_open else book.cash
+    if not is_open:
+        seat.own_cash = 0.0
+    elif free != before or book.cash != before + seat.own_cash:  # else rounding would add up from step to step
+        seat.own_cash = book.cash - free
+    till.cash = free + till.held_cash
+    till.open_positions += int(is_open) - int(was_open)
+    seat.drawn += before - free
+
+
+@compiled
+def value_of(seat: Seat, book: Book) -> float:
+    """Return what a symbol's position is worth, its own cash included: 0 if there is none."""
+    return mark_to_market(seat.own_cash, book.position, seat.mark)
+
+
+@compiled
+def has_place(till: Till) -> bool:
+    """Return whether another position may be opened."""
+    return till.open_positions + till.held_places < till.most_open
+
+
+@compiled
+def refuse(seat: Seat, book: Book) -> None:
+    """Remove an entry for which there is no place."""
+    book.entry_side = 0
+    seat.refused_entries += 1
+
+
+@compiled
+def note_refusal(seat: Seat, book: Book, fills_before: int, dropped_before: int) -> None:
+    """Count an entry that was removed without a fill, because there was no cash."""
+    if book.entry_side == 0 and book.fill_count == fills_before and book.dropped_entries == dropped_before:
+        seat.refused_entries += 1
