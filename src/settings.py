@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -438,10 +439,24 @@ def read_settings() -> Settings:
     SettingsError
         With one line for each wrong setting: its name, its value, and what is allowed. Secrets are not shown.
     """
+    _refuse_empty_auth()
     try:
         return Settings()
     except ValidationError as error:
         raise SettingsError("\n".join(_explain(item) for item in error.errors())) from None
+
+
+def _refuse_empty_auth() -> None:
+    """Raise SettingsError if AUTH is given without a value: a variable that was lost must not open the service.
+
+    Any other setting has its default then, as in `.env.example`.
+    """
+    given = {name.upper(): value for name, value in {**dotenv_values(".env", interpolate=False), **os.environ}.items()}
+    if not (given.get("AUTH", AuthMode.NONE) or "").strip():
+        raise SettingsError(
+            f"AUTH is empty. Allowed: {', '.join(AuthMode)}; or leave it out for {AuthMode.NONE}. "
+            f"{Settings.model_fields['auth'].description}"
+        )
 
 
 def _explain(item: object) -> str:

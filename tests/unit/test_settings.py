@@ -65,6 +65,19 @@ def test_origins_and_folders_that_are_allowed(monkeypatch: pytest.MonkeyPatch, t
     assert "http://localhost:*" in read_settings().cors_origins
 
 
+@pytest.mark.parametrize("is_in_file", [False, True], ids=["environment", "file"])
+def test_empty_auth_is_not_taken_for_none(is_in_file: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AUTH", raising=False)
+    assert read_settings().auth == "none"
+    if is_in_file:
+        (tmp_path / ".env").write_text("AUTH=\n")
+    else:
+        monkeypatch.setenv("AUTH", " ")
+    with pytest.raises(SettingsError, match=r"^AUTH is empty\. Allowed: none, header, jwt, keys; or leave it out"):
+        read_settings()
+
+
 def test_tokens_need_their_three_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "jwks.json"
     file.write_text("{}")
