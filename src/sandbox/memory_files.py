@@ -6,9 +6,11 @@ descriptor: its bytes can no longer change, and the child needs no right on any 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
+import time
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +27,10 @@ _F_SEAL_SHRINK: Final = 0x0002
 _F_SEAL_GROW: Final = 0x0004
 _F_SEAL_WRITE: Final = 0x0008
 _MFD_NOEXEC_SEAL: Final = 0x0008
+
+_UNMAPPING_S: Final = 1.0
+"""How long the mapping of a child that has ended may survive."""
+_UNMAPPING_POLL_S: Final = 0.005
 
 _FIXED_SIZE: Final = _F_SEAL_GROW | _F_SEAL_SHRINK
 _READ_ONLY: Final = _FIXED_SIZE | _F_SEAL_WRITE | _F_SEAL_SEAL
@@ -101,10 +107,7 @@ def read_reply(memory: int, size: int) -> bytes:
     Raises ReplyTampered if its seals or size are not those it was created with, or if a writable mapping survives:
     such a reply could still change.
     """
-    try:
-        fcntl.fcntl(memory, _F_ADD_SEALS, _F_SEAL_WRITE)
-    except OSError as error:
-        raise ReplyTampered(f"cannot be sealed: {error.strerror}") from error
+    _forbid_writing(memory)
     content = os.pread(memory, size, 0) if os.fstat(memory).st_size == size else b""
     while 0 < len(content) < size:  # one read gives at most 2 GiB
         more = os.pread(memory, size - len(content), len(content))
@@ -114,6 +117,23 @@ def read_reply(memory: int, size: int) -> bytes:
     if len(content) != size:
         raise ReplyTampered("has another size")
     return content
+
+
+def _forbid_writing(memory: int) -> None:
+    """Seal a reply; raises ReplyTampered.
+
+    The mappings of a child that has ended live on while somebody reads its /proc: ps and monitoring agents do.
+    """
+    deadline_s = time.monotonic() + _UNMAPPING_S
+    while True:
+        try:
+            fcntl.fcntl(memory, _F_ADD_SEALS, _F_SEAL_WRITE)
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() >= deadline_s:
+                raise ReplyTampered(f"cannot be sealed: {error.strerror}") from error
+            time.sleep(_UNMAPPING_POLL_S)
+        else:
+            return
 
 
 def _create(name: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,20 @@ def test_reply_that_can_still_change_is_rejected() -> None:
         with mmap.mmap(memory, 4096), pytest.raises(memory_files.ReplyTampered):
             memory_files.read_reply(memory, 4096)
     finally:
+        os.close(memory)
+
+
+def test_mapping_that_ends_late_is_waited_for() -> None:
+    """As that of an ended child does while a monitoring agent reads its /proc."""
+    memory = memory_files.create_reply_file(4096)
+    mapping = mmap.mmap(memory, 4096)
+    ending = threading.Timer(0.2, mapping.close)
+    ending.start()
+    try:
+        assert memory_files.read_reply(memory, 4096) == bytes(4096)
+        assert mapping.closed
+    finally:
+        ending.join()
         os.close(memory)
 
 
