@@ -119,7 +119,7 @@ class SweepTiming:
         PROBABILITY,
     )
     row: int = reported("Number of the row whose timing stands out most; the best row by the objective may be another.")
-    best_p_value: float | None = reported(
+    p_value_of_best: float | None = reported(
         "The same for the best row by the objective: the probability that any row's timing stands out as much by luck. "
         "The verdict on that row reads it. Null if that row cannot be tested, as single runs cannot: under 10 trades, "
         "always in the market or never, too few bars.",

@@ -40,7 +40,7 @@ def timing_of(
         timing=SweepTiming(
             p_value=found.p_value,
             row=int(numbers[found.best]),
-            best_p_value=None if best is None else p_values.get(best),
+            p_value_of_best=None if best is None else p_values.get(best),
             rows=len(p_values),
             shifts=found.shifts,
         ),

@@ -124,7 +124,7 @@ async def test_timing_of_the_best_row_is_among_all() -> None:
     assert timing is not None and timed is not None
     assert timing.rows == len(timed.p_values) > 10
     assert timing.p_value == timed.p_values[timing.row] == min(timed.p_values.values())
-    assert timing.best_p_value == timed.p_values[found.conclusion.best[0].row]
+    assert timing.p_value_of_best == timed.p_values[found.conclusion.best[0].row]
     for kept, result in zip(found.conclusion.best, await found.results(), strict=True):
         assert result.judgement is not None
         benchmarks, p_value = result.judgement.benchmarks, timed.p_values[kept.row]
@@ -143,7 +143,7 @@ async def test_timing_of_single_row_is_its_run(fill: FillTiming) -> None:
     timing = found.conclusion.timing
     assert timing is not None and alone.judgement is not None and alone.judgement.benchmarks.timing is not None
     own = alone.judgement.benchmarks.timing
-    assert (timing.p_value, timing.best_p_value, timing.shifts) == (own.p_value, own.p_value, own.shifts)
+    assert (timing.p_value, timing.p_value_of_best, timing.shifts) == (own.p_value, own.p_value, own.shifts)
 
 
 async def test_planted_timing_of_rows_is_found() -> None:
@@ -151,8 +151,8 @@ async def test_planted_timing_of_rows_is_found() -> None:
     bars = bars_of_closes((100 * np.cumprod(1 + market(600) / 2 + trends)).tolist())
     found = await run_sweep(bars, objective=Objective(min_trades=10))
     assert found.conclusion.timing is not None
-    assert found.conclusion.timing.best_p_value is not None
-    assert found.conclusion.timing.best_p_value <= 0.01
+    assert found.conclusion.timing.p_value_of_best is not None
+    assert found.conclusion.timing.p_value_of_best <= 0.01
     for result in await found.results():
         assert result.judgement is not None
         assert ReasonCode.TIMING_NOT_FOUND not in {reason.code for reason in result.judgement.verdict.reasons}
