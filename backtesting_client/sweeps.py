@@ -106,6 +106,12 @@ class Sweep(Computed):
         return None if found is None else float(found["p_value"])
 
     @property
+    def timing(self) -> float | None:
+        """Probability that any row's timing stands out as much as the best row's by luck; None if unknown."""
+        found = self.conclusion.get("timing")
+        return None if found is None or found["p_value_of_best"] is None else float(found["p_value_of_best"])
+
+    @property
     def deflation(self) -> dict[str, Any] | None:
         """The best row's Sharpe ratio after all trials."""
         found: dict[str, Any] | None = self._answer["deflation"]

@@ -127,7 +127,7 @@ def make_evidence(**changes: Any) -> Evidence:
     )
 
 
-CHOICE = SweepChoice(overfitting_probability=0.75, superiority_p_value=0.02)
+CHOICE = SweepChoice(overfitting_probability=0.75, superiority_p_value=0.02, timing_p_value=0.03)
 
 
 def make_judgement(**changes: Any) -> Judgement:

@@ -66,13 +66,15 @@ def assert_rows_agree(
     history: Bars | None = None,
     predictions: Predictions | None = None,
 ) -> EvaluatedRows:
-    """Check figures, trials, blocks, returns, lowest growth and description of each row against a run of its own."""
+    """Check figures, trials, blocks, returns, exposure and description of each row against a run of its own."""
     evaluator = Evaluator(SweepInputs(request=request, bars=bars, history=history, predictions=predictions))
     found, returns = evaluator.evaluate(values, first=0, total=len(values)), evaluator.returns(values)
+    exposures = evaluator.exposures(values)
     assert not found.failures
     for row, given in enumerate(values):
         single, outcome = run_alone(request, given, bars, history, predictions)
         _assert_row_agrees(found, row, single, outcome, bars, returns[:, row])
+        np.testing.assert_array_equal(exposures[row], exposure_of(single, outcome, bars))
     return found
 
 
@@ -85,10 +87,8 @@ def _assert_row_agrees(
     own = simple_returns(equity, cash)
     np.testing.assert_array_equal(returns, own)
     closes = join_closes(bars, find_jump_rows(bars))
-    exposure = hold_exposure(
-        simulation.position, bars.close, equity, is_filled_at_close=single.rules.fill is FillTiming.SAME_CLOSE
-    )
-    active = active_returns(own, simple_returns(closes, float(closes[0])), exposure)
+    market_returns = simple_returns(closes, float(closes[0]))
+    active = active_returns(own, market_returns, exposure_of(single, outcome, bars))
     for table, trial in zip((found.total, found.active), build_trials(bars.open_time_ms, own, active), strict=True):
         assert bool(table.moves[row]) == (trial is not None)
         if trial is not None:
@@ -101,6 +101,15 @@ def _assert_row_agrees(
     cut = own[: length * DEFAULT_BLOCKS].reshape(DEFAULT_BLOCKS, length)
     np.testing.assert_allclose(found.rows.block_sums[row], cut.sum(axis=1), rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(found.rows.block_squares[row], (cut * cut).sum(axis=1), rtol=1e-9, atol=1e-15)
+
+
+def exposure_of(single: BacktestRequest, outcome: Outcome, bars: Bars) -> Floats:
+    """Return the exposure [n] of a run of its own, as its judgement reads it."""
+    simulation = outcome.simulation
+    return hold_exposure(
+        simulation.position, bars.close, simulation.equity,
+        is_filled_at_close=single.rules.fill is FillTiming.SAME_CLOSE,
+    )  # fmt: skip
 
 
 def assert_figures_agree(figures: Floats, outcome: Outcome) -> None:

@@ -83,6 +83,8 @@ class StageName(StrEnum):
     """It measures how much the choice of the best row is overfitted."""
     SUPERIORITY = "SUPERIORITY"
     """It tests the best row against buying and holding; each row takes two steps."""
+    TIMING = "TIMING"
+    """It tests the timing of the rows against luck; each row takes two steps."""
     BARS = "BARS"
     """It reads the bars of a portfolio and decides their signals; a step is a symbol."""
     TRADE = "TRADE"

@@ -41,6 +41,12 @@ class SweepChoice:
     superiority_p_value: float | None = reported(
         "Hansen's p-value of the sweep's rows against buying and holding (SPA); null if it was not tested.", PROBABILITY
     )
+    timing_p_value: float | None = reported(
+        "Probability that the timing of any of the sweep's rows stands out as much as this one's by luck; null if this "
+        "row was not tested, and for results of earlier versions.",
+        PROBABILITY,
+        default=None,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

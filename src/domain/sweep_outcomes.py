@@ -107,6 +107,39 @@ class SweepSuperiority:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SweepTiming:
+    """Whether it matters when the rows hold positions, by more than it would for the best of so many by luck.
+
+    The trades of all rows are moved along the bars by the same distance, for every distance (Westfall & Young 1993): at
+    each the best-timed row counts, earnings in deviations of its own. Number and length of trades stay.
+    """
+
+    p_value: float = reported(
+        "Probability that a row's timing stands out as much as that of `row` by luck: the most that the sweep found.",
+        PROBABILITY,
+    )
+    row: int = reported("Number of the row whose timing stands out most; the best row by the objective may be another.")
+    p_value_of_best: float | None = reported(
+        "The same for the best row by the objective: the probability that any row's timing stands out as much by luck. "
+        "The verdict on that row reads it. Null if that row cannot be tested, as single runs cannot: under 10 trades, "
+        "always in the market or never, too few bars.",
+        PROBABILITY,
+    )
+    rows: int = reported("Rows that were tested, of those that can be the best.", "count")
+    shifts: int = reported(
+        "Distances that were counted: those of at least two mean holding times of the row that holds longest.", "count"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedRows:
+    """The timing test of a sweep's rows, and the p-value of each row that was tested, by its number."""
+
+    timing: SweepTiming
+    p_values: Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterStability:
     """How the best row's neighbors in the grid do: one step away in one or more parameters."""
 
@@ -145,6 +178,11 @@ class SweepConclusion:
     superiority: SweepSuperiority | None = reported(
         "Whether the best row beats buying and holding (SPA); null if no row can be the best, or too few rows or bars "
         "allow no test."
+    )
+    timing: SweepTiming | None = reported(
+        "Whether the timing of the rows is more than luck; null if no row can be the best or be tested, and for sweeps "
+        "of earlier versions.",
+        default=None,
     )
     stability: ParameterStability | None = reported("The neighbors of the best row; null without a best row.")
     trials: int = reported("Trials that the ledger of the user had counted by then.", "count")

@@ -102,8 +102,9 @@ def sharpe_objections(metrics: Metrics, deflation: Deflation) -> Iterator[Reason
 
 
 def _timing_objections(evidence: Evidence, has_high_sharpe: bool) -> Iterator[Reason]:
-    p_value = evidence.benchmarks.timing_deflated
-    if evidence.benchmarks.timing is None or p_value is None:
+    deflated = evidence.benchmarks.timing_deflated
+    in_sweep = None if evidence.choice is None else evidence.choice.timing_p_value
+    if evidence.benchmarks.timing is None or deflated is None:
         yield make_objection(
             VerdictLevel.DOUBTFUL,
             ReasonCode.TIMING_NOT_TESTABLE,
@@ -111,13 +112,13 @@ def _timing_objections(evidence: Evidence, has_high_sharpe: bool) -> Iterator[Re
             f"{MIN_TRADES} positions one after another, times without a position, and enough bars to move them by "
             f"{MIN_SHIFTS} different distances.",
         )
-    elif p_value > MAX_TIMING_P_VALUE:
-        trials, shown = describe_trials(evidence), format_figure(p_value, MAX_TIMING_P_VALUE)
-        chance = (
-            f"The same trades at other times would earn as much with a probability of {shown}"
-            if trials is None
-            else f"The chance that the best of {trials} such runs, traded at other times, would earn as much is {shown}"
-        )
+        return
+    # The ledger counts trials outside of the sweep too, and the sweep how its rows resemble each other at each bar:
+    # neither has all of what the other has, so the larger one counts.
+    p_value = deflated if in_sweep is None else max(deflated, in_sweep)
+    if p_value > MAX_TIMING_P_VALUE:
+        shown = format_figure(p_value, MAX_TIMING_P_VALUE)
+        chance = _say_deflated(evidence, shown) if p_value == deflated else _say_in_sweep(shown)
         meaning = f" The Sharpe ratio is high enough even so: {_explain_profit(evidence)}" if has_high_sharpe else ""
         yield make_objection(
             VerdictLevel.DOUBTFUL,
@@ -127,6 +128,17 @@ def _timing_objections(evidence: Evidence, has_high_sharpe: bool) -> Iterator[Re
             threshold=MAX_TIMING_P_VALUE,
             unit="probability",
         )
+
+
+def _say_deflated(evidence: Evidence, shown: str) -> str:
+    trials = describe_trials(evidence)
+    if trials is None:
+        return f"The same trades at other times would earn as much with a probability of {shown}"
+    return f"The chance that the best of {trials} such runs, traded at other times, would earn as much is {shown}"
+
+
+def _say_in_sweep(shown: str) -> str:
+    return f"The chance that a row of its sweep, traded at other times, would stand out as much as this run is {shown}"
 
 
 def describe_trials(evidence: Evidence) -> str | None:

@@ -11,8 +11,6 @@ with them a slow rule without an edge is rejected in 0–3 % of cases instead of
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -36,21 +34,6 @@ ROUNDING: Final = 1e-12
 """Part of ‖exposure‖ ‖market‖ below which two earnings are the same: the Fourier transform rounds by 1e-15 of it."""
 
 _POWER_DEVIATIONS: Final = float(ndtri(POWER))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JointTimingTest:
-    """The result of comparing the best of many runs with the best at every shift.
-
-    `p_value` compares the best run with the best run at every shift, earnings counted in deviations of each run's own
-    shifts. `best` is its row, and `row_p_values` holds each row's p-value against the best at every shift, None for
-    rows that cannot be tested (see `measure_timing`).
-    """
-
-    p_value: float
-    best: int
-    shifts: int
-    row_p_values: tuple[float | None, ...]
 
 
 class Holding(NamedTuple):
@@ -86,7 +69,7 @@ def measure_timing(exposure: Floats, market: Floats, *, bars_per_year: float) ->
         return None
     earnings = earn_shifted(exposure, fft.rfft(market), market.size)
     others = earnings[counted]
-    rounding = ROUNDING * _norm(exposure) * _norm(market)
+    rounding = ROUNDING * find_norm(exposure) * find_norm(market)
     mean, deviation = float(others.mean()), float(others.std())
     if not deviation > rounding:
         return None
@@ -102,41 +85,6 @@ def measure_timing(exposure: Floats, market: Floats, *, bars_per_year: float) ->
         # The spread of a mean over n bars falls with √n.
         bars_needed=whole_bars(n * (smallest / edge) ** 2) if edge > rounding else None,
         deviation=deviation * per_cent_a_year,
-    )
-
-
-def measure_joint_timing(exposures: Iterable[Floats], market: Floats) -> JointTimingTest | None:
-    """Test the timing of the best of many runs on the same bars (Westfall & Young 1993: the maximum at each shift).
-
-    The shifts that are counted are those outside the zone of the run that holds longest. None if no row can be tested.
-    """
-    rows = list(exposures)
-    allowed = {row: count_shifts(market.size, measure_holding(exposure)) for row, exposure in enumerate(rows)}
-    tested = {row: shifts for row, shifts in allowed.items() if shifts is not None}
-    if not tested:
-        return None
-    counted = min(tested.values(), key=len)
-    transformed, market_norm = fft.rfft(market), _norm(market)
-    own: dict[int, float] = {}
-    best_at = np.full(counted.size, -np.inf)
-    for row in tested:
-        earnings = earn_shifted(rows[row], transformed, market.size)
-        others = earnings[counted]
-        deviation = float(others.std())
-        if not deviation > ROUNDING * _norm(rows[row]) * market_norm:
-            continue
-        own[row] = (float(earnings[0]) - float(others.mean())) / deviation
-        np.maximum(best_at, (others - others.mean()) / deviation, out=best_at)
-    if not own:
-        return None
-    # Deviations of shifts are 1; the rounding of earnings was far below them.
-    p_values = {row: (1 + int(np.count_nonzero(best_at >= z - 1e-9))) / (1 + best_at.size) for row, z in own.items()}
-    best = max(own, key=lambda row: own[row])
-    return JointTimingTest(
-        p_value=p_values[best],
-        best=best,
-        shifts=int(best_at.size),
-        row_p_values=tuple(p_values.get(row) for row in range(len(rows))),
     )
 
 
@@ -209,6 +157,11 @@ def deflate_power(test: TimingTest, bars: int, effective_trials: float) -> Defla
     return DeflatedPower(find_smallest(steps) if steps >= least_steps else None, needed)
 
 
+def find_norm(values: Floats) -> float:
+    """Return √Σ values²."""
+    return math.sqrt(float((values * values).sum()))
+
+
 def _upper_quantile(values: Floats) -> float:
     """Return the quantile at `LEVEL`, as `np.quantile` does, which takes a quarter of the whole test's time."""
     place = LEVEL * (values.size - 1)
@@ -216,7 +169,3 @@ def _upper_quantile(values: Floats) -> float:
     ordered = np.partition(values, (low, min(low + 1, values.size - 1)))
     below, above = float(ordered[low]), float(ordered[min(low + 1, values.size - 1)])
     return below + (above - below) * (place - low)
-
-
-def _norm(values: Floats) -> float:
-    return math.sqrt(float((values * values).sum()))

@@ -1,16 +1,14 @@
 """Conclude a sweep whose rows are computed: test what the choice is worth, then run and store the best of them.
 
-Each finished step is stored at once as a part of the job: a best row with its result, and each of the two tests. An
+Each finished step is stored at once as a part of the job: a best row with its result, and each of the three tests. An
 attempt after a crash continues with the missing ones.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final, TypeVar
 
@@ -21,30 +19,37 @@ from src.domain.errors import UnreadableResult
 from src.domain.jobs import JobPart, JobStage, StageName
 from src.domain.judgement import SweepChoice
 from src.domain.market import MarketSeries
-from src.domain.sweep_outcomes import KeptRow, SweepConclusion, SweepOverfitting, SweepRows, SweepSuperiority
+from src.domain.sweep_outcomes import (
+    KeptRow,
+    SweepConclusion,
+    SweepOverfitting,
+    SweepRows,
+    SweepSuperiority,
+    SweepTiming,
+    TimedRows,
+)
 from src.domain.sweep_rows import SweepInputs
 from src.domain.sweeps import Objective, SweepRequest
 from src.judgement.overfitting import DEFAULT_BLOCKS
-from src.metrics.returns import simple_returns
 from src.ports.jobs import JobHandle
 from src.ports.stores import TrialLedger
 from src.service.backtests import BacktestService
 from src.service.job_attempts import run_once
 from src.service.judging import count_runs, ledger_market
 from src.service.sweep_tables import SweepTable, build_table
+from src.service.sweep_tests import MarketTest, RowTimingTest, run_test
 from src.sweeps.combinations import apply_values, warn_of_excluded
 from src.sweeps.estimating import TESTED_ROWS
 from src.sweeps.evaluation import Evaluator
-from src.sweeps.overfitting import follows_from_blocks, overfitting_of, superiority_of
+from src.sweeps.overfitting import follows_from_blocks, overfitting_of
 from src.sweeps.ranking import column_of, rank_rows
 from src.sweeps.row_bytes import from_bytes
 from src.sweeps.space import build_space
 from src.sweeps.stability import parameter_stability
 
-SHOW_S: Final = 1.0
-"""Pause between two progress reports of the test against buying and holding."""
 OVERFITTING_PART: Final = "overfitting"
 SUPERIORITY_PART: Final = "superiority"
+TIMING_PART: Final = "timing"
 
 Found = TypeVar("Found", SweepOverfitting, SweepSuperiority)
 
@@ -70,13 +75,18 @@ class SweepFinish:
         tested = choose_tested(ranked, request.search.seed)
         overfitting = await self._measure_overfitting(rows, table.numbers[ranked], finished)
         superiority = await self._compare_with_market(table.values[tested], finished)
-        # The verdicts of the best rows read both tests.
-        choice = choice_of(overfitting, superiority)
+        place = int(ranked[0]) if len(ranked) else None
+        best_number = None if place is None else int(table.numbers[place])
+        timed = await self._test_timing(table.take(tested), best_number, finished)
+
+        def choice(row: int) -> SweepChoice | None:
+            return choice_of(overfitting, superiority, p_value_of(timed, row))
+
+        # The verdicts of the best rows read all tests.
         best = await self._store_best(table, choose_best(table, ranked, request.keep_best), choice, finished)
         ledger = await self.ledger.state(
             user_id=request.user_id, symbol=ledger_market(self.series.bars.symbol, self.series.origin)
         )
-        place = int(ranked[0]) if len(ranked) else None
         return SweepConclusion(
             bars_fingerprint=self.series.fingerprint(),
             bars=len(self.series.bars),
@@ -84,6 +94,7 @@ class SweepFinish:
             best=best,
             overfitting=overfitting,
             superiority=superiority,
+            timing=None if timed is None else timed.timing,
             stability=await handle.compute(parameter_stability, table.values, table.figures, place, request),
             trials=count_runs(ledger),
             warnings=(
@@ -94,11 +105,16 @@ class SweepFinish:
         )
 
     async def _store_best(
-        self, table: SweepTable, places: Sequence[int], choice: SweepChoice | None, finished: Mapping[str, bytes]
+        self,
+        table: SweepTable,
+        places: Sequence[int],
+        choice: Callable[[int], SweepChoice | None],
+        finished: Mapping[str, bytes],
     ) -> tuple[KeptRow, ...]:
         """Run the best rows by the ordinary pipeline and store their results, the best one last.
 
-        If the user's quota does not hold all of them, the worst ones are dropped.
+        If the user's quota does not hold all of them, the worst ones are dropped. `choice` returns what the verdict on
+        a row of this number reads of the sweep.
         """
         best = [self._describe(table, place) for place in places]
         for done, kept in enumerate(reversed(best)):
@@ -107,7 +123,7 @@ class SweepFinish:
                 continue
             await self.handle.note(JobStage(name=StageName.BEST, done=done, total=len(best)))
             request = apply_values(self.request.backtest, kept.values)
-            await run_once(self.backtests, request, kept.result_id, choice=choice)
+            await run_once(self.backtests, request, kept.result_id, choice=choice(kept.row))
             await self.handle.note(JobStage(name=StageName.BEST, done=done + 1, total=len(best)), JobPart(name=name))
         return tuple(best)
 
@@ -136,72 +152,59 @@ class SweepFinish:
     async def _compare_with_market(
         self, values: NDArray[np.float64], finished: Mapping[str, bytes]
     ) -> SweepSuperiority | None:
-        """Test rows with these values [j, p] against buying and holding; a thread stops soon after a cancellation."""
+        """Test rows with these values [j, p] against buying and holding."""
         if SUPERIORITY_PART in finished:
             return _read(SweepSuperiority, finished[SUPERIORITY_PART])
         test = MarketTest(self.inputs, values)
-        await self.handle.note(test.stage)
-        testing = asyncio.ensure_future(self.handle.compute(test.run))
-        try:
-            shown = test.done
-            while not testing.done():
-                await asyncio.wait([testing], timeout=SHOW_S)
-                if test.done > shown and not testing.done():
-                    shown = test.done
-                    await self.handle.note(test.stage)
-            found = testing.result()
-        finally:
-            test.stop()
-            testing.cancel()
+        found = await run_test(self.handle, test)
         await self.handle.note(test.stage, JobPart(name=SUPERIORITY_PART, content=_write(found)))
         return found
 
-
-class Stopped(Exception):
-    """The job was cancelled: nothing waits for the rest."""
-
-
-class MarketTest:
-    """The test of some rows against buying and holding, in a thread, with its progress and a way to stop it."""
-
-    def __init__(self, inputs: SweepInputs, values: NDArray[np.float64]) -> None:
-        self._inputs = inputs
-        self._values = values
-        self._stopped = threading.Event()
-        self.done = 0
-
-    @property
-    def stage(self) -> JobStage:
-        """The progress of the test: each row is run twice (see `superiority_of`)."""
-        total = 2 * len(self._values)
-        return JobStage(name=StageName.SUPERIORITY, done=min(self.done, total), total=total)
-
-    def stop(self) -> None:
-        """Stop before the next rows."""
-        self._stopped.set()
-
-    def run(self) -> SweepSuperiority | None:
-        """Return what the test finds; raises Stopped."""
-        evaluator, close = Evaluator(self._inputs), self._inputs.bars.close
-
-        def returns_of(rows: NDArray[np.int64]) -> NDArray[np.float64]:
-            if self._stopped.is_set():
-                raise Stopped
-            returns = evaluator.returns(self._values[rows])
-            self.done += len(rows)
-            return returns
-
-        return superiority_of(returns_of, np.arange(len(self._values)), simple_returns(close, float(close[0])))
+    async def _test_timing(self, rows: SweepTable, best: int | None, finished: Mapping[str, bytes]) -> TimedRows | None:
+        """Test the timing of these rows; `best` is the number of the sweep's best one."""
+        if TIMING_PART in finished:
+            return read_timing(finished)
+        test = RowTimingTest(self.inputs, rows.values, rows.numbers, best)
+        found = await run_test(self.handle, test)
+        await self.handle.note(test.stage, JobPart(name=TIMING_PART, content=_write(found)))
+        return found
 
 
-def choice_of(overfitting: SweepOverfitting | None, superiority: SweepSuperiority | None) -> SweepChoice | None:
-    """Return what the verdict on a row reads of its sweep; None if neither test was made."""
-    if overfitting is None and superiority is None:
+def choice_of(
+    overfitting: SweepOverfitting | None, superiority: SweepSuperiority | None, timing_p_value: float | None
+) -> SweepChoice | None:
+    """Return what the verdict on a row reads of its sweep; None if no test was made.
+
+    `timing_p_value` is the row's own (see `p_value_of`).
+    """
+    if overfitting is None and superiority is None and timing_p_value is None:
         return None
     return SweepChoice(
         overfitting_probability=None if overfitting is None else overfitting.pbo,
         superiority_p_value=None if superiority is None else superiority.p_value,
+        timing_p_value=timing_p_value,
     )
+
+
+def read_timing(parts: Mapping[str, bytes]) -> TimedRows | None:
+    """Return the test of the rows' timing from the parts of a sweep's job.
+
+    None if no row could be tested, or an earlier version ended the sweep. Raises UnreadableResult.
+    """
+    content = parts.get(TIMING_PART)
+    try:
+        found = None if content is None else json.loads(content)
+        if found is None:
+            return None
+        p_values = {int(row): float(p_value) for row, p_value in found["p_values"].items()}
+        return TimedRows(timing=SweepTiming(**found["timing"]), p_values=p_values)
+    except (LookupError, AttributeError, ValueError, TypeError) as error:
+        raise _unreadable_test() from error
+
+
+def p_value_of(timed: TimedRows | None, row: int) -> float | None:
+    """Return the p-value of the timing of a row, by its number; None if the row was not tested."""
+    return None if timed is None else timed.p_values.get(row)
 
 
 def result_id_of(job_id: str, row: int) -> str:
@@ -255,7 +258,7 @@ def _overfitting_of(
     return overfitting_of(sums[kept], squares[kept], bars // DEFAULT_BLOCKS, objective)
 
 
-def _write(found: SweepOverfitting | SweepSuperiority | None) -> bytes:
+def _write(found: SweepOverfitting | SweepSuperiority | TimedRows | None) -> bytes:
     return json.dumps(None if found is None else asdict(found)).encode()
 
 
@@ -264,7 +267,11 @@ def _read(kind: type[Found], content: bytes) -> Found | None:
         fields = json.loads(content)
         return None if fields is None else kind(**fields)
     except (ValueError, TypeError) as error:
-        raise UnreadableResult("A stored test of a sweep cannot be read.") from error
+        raise _unreadable_test() from error
+
+
+def _unreadable_test() -> UnreadableResult:
+    return UnreadableResult("A stored test of a sweep cannot be read.")
 
 
 def _warn(
@@ -283,8 +290,8 @@ def _warn(
         )
     if len(tested) < len(ranked):
         yield (
-            f"The test against buying and holding took {len(tested)} of {len(ranked)} rows that can be the best: the "
-            "best ones, and a sample of the others."
+            f"The tests against buying and holding and of the timing took {len(tested)} of {len(ranked)} rows that can "
+            "be the best: the best ones, and a sample of the others."
         )
     if overfitting is not None and not follows_from_blocks(request.objective):
         yield (

@@ -23,7 +23,7 @@ from src.service.computing import ComputeQueue
 from src.service.job_attempts import pin_request, run_once
 from src.service.jobs import JobService
 from src.service.results import ResultService, is_stored
-from src.service.sweep_conclusion import choice_of, result_id_of
+from src.service.sweep_conclusion import choice_of, p_value_of, read_timing, result_id_of
 from src.service.sweep_tables import SweepTable, SweptColumn, find_name, read_columns, read_table, sort_rows
 from src.service.walk_forward_folds import fold_from_bytes
 from src.sweeps.combinations import apply_values, sweepable
@@ -168,15 +168,11 @@ class SweepService:
             warm_up = await asyncio.to_thread(warm_up_bars_of, request)
         result_id = result_id_of(sweep_id, row)
         if not await is_stored(self.results.store, result_id):
-            pinned = await pin_request(
-                self.backtests,
-                await self.jobs.parts(sweep_id),
-                request.backtest,
-                warm_up_bars=warm_up,
-                job_id=sweep_id,
-            )
+            parts = await self.jobs.parts(sweep_id)
+            pinned = await pin_request(self.backtests, parts, request.backtest, warm_up_bars=warm_up, job_id=sweep_id)
             _, _, found = await self._read(sweep_id, SweepRequest, SweepConclusion)
-            choice = None if found is None else choice_of(found.overfitting, found.superiority)
+            own = None if found is None else p_value_of(read_timing(parts), row)
+            choice = None if found is None else choice_of(found.overfitting, found.superiority, own)
             await run_once(self.backtests, apply_values(pinned, values), result_id, choice=choice)
         return await self.results.get(result_id)
 

@@ -23,6 +23,7 @@ from src.sweeps.combinations import build_combinations, count_combinations
 from src.sweeps.evaluation import Evaluator
 from src.sweeps.overfitting import superiority_of
 from src.sweeps.rows import SAMPLED_ROWS
+from src.sweeps.timing import timing_of
 from src.sweeps.tpe import TpeSearch
 from src.sweeps.warm_up import check_lookbacks, window_warm_up_of
 
@@ -33,7 +34,7 @@ TRIED_ROWS: Final = 32
 DRAW_SECONDS: Final = 0.005
 """What TPE takes for a row, measured with Optuna 4."""
 TESTED_ROWS: Final = 1_000
-"""Rows that are tested against buying and holding: the best ones, and a seeded sample of the others."""
+"""Rows that are tested against buying and holding, and for timing: the best ones, and a seeded sample of the others."""
 OVERFITTING_SECONDS: Final = 1.2e-4
 """What a row takes in the measure of overfitting, of which a sample has `SAMPLED_ROWS`: measured with 16 blocks."""
 JUDGED_SECONDS: Final = 0.05
@@ -80,7 +81,7 @@ def estimate_sweep(request: SweepRequest, max_combinations: int) -> SweepEstimat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Measured:
-    """Seconds of one core for a row on some bars, and for testing it against buying and holding; and the kernel."""
+    """Seconds of one core for a row on some bars, and for its tests with others; and the kernel."""
 
     row_seconds: float
     test_seconds: float
@@ -96,8 +97,16 @@ def _measure(request: SweepRequest, values: NDArray[np.float64], bars: int) -> _
     def evaluate() -> object:
         return evaluator.evaluate(values, first=0, total=len(values))
 
-    def test() -> object:
-        return superiority_of(lambda some: evaluator.returns(values[some]), rows, market)
+    # A row of a few trades, as some have on so few bars, takes less.
+    traded = np.resize(np.repeat((1.0, 0.0), 2), (len(values), bars))
+
+    def expose(some: NDArray[np.int64]) -> NDArray[np.float64]:
+        evaluator.exposures(values[some])
+        return traded[some]
+
+    def test() -> None:
+        superiority_of(lambda some: evaluator.returns(values[some]), rows, market)
+        timing_of(expose, rows, market, best=None)
 
     return _Measured(
         row_seconds=_time(evaluate) / len(values),

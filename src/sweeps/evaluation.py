@@ -35,11 +35,11 @@ from src.engines.volatility import measure_volatility
 from src.judgement.overfitting import DEFAULT_BLOCKS
 from src.strategies.crossover import CrossoverParams, describe_crossover
 from src.sweeps.crossings import Events, add_closes, find_crossings
-from src.sweeps.market_arrays import build_market_arrays
+from src.sweeps.market_arrays import MarketArrays, build_market_arrays
 from src.sweeps.row_plans import ROW_PLAN_DTYPE, trades_at_market, write_plan
 from src.sweeps.row_signals import NO_ACTIONS, SignalSource
 from src.sweeps.rows import build_figures, sampled_rows
-from src.sweeps.running import RowInputs, RowResults, compute_returns, run_rows
+from src.sweeps.running import RowInputs, RowResults, compute_exposures, compute_returns, run_rows
 from src.sweeps.variants import RowReader
 
 Floats = NDArray[np.float64]
@@ -194,15 +194,31 @@ class Evaluator:
             failures=dict(Counter(prepared.errors.values())),
         )
 
+    @property
+    def market_returns(self) -> Floats:
+        """The returns of the market per bar [n], without price jumps across gaps."""
+        return self._market.market
+
     def returns(self, values: Floats) -> Floats:
         """Return the returns per bar [n, j] of rows with these values [j, p]; 0 for a row that failed."""
+        return np.ascontiguousarray(self._compute(values, compute_returns).T)
+
+    def exposures(self, values: Floats) -> Floats:
+        """Return the signed fraction of equity that rows hold over each bar [j, n], by their values [j, p].
+
+        See `judgement.timing.hold_exposure`; 0 for a row that failed.
+        """
+        return self._compute(values, compute_exposures)
+
+    def _compute(self, values: Floats, compute: Callable[[MarketArrays, RowInputs], Floats]) -> Floats:
+        """Return what `compute` finds of each row, bar by bar [j, n]; 0 for a row that failed."""
         values = np.ascontiguousarray(values, np.float64)
         prepared = self._prepare(values)
-        returns = np.zeros((len(values), self._bars))
+        found = np.zeros((len(values), self._bars))
         for batch in self._batches(values, prepared):
-            returns[batch.rows] = compute_returns(self._market, batch.given)
-        returns[list(prepared.errors)] = 0.0
-        return np.ascontiguousarray(returns.T)
+            found[batch.rows] = compute(self._market, batch.given)
+        found[list(prepared.errors)] = 0.0
+        return found
 
     def _find_marks(self, bars: Bars) -> Floats:
         """Return the marks of funding that any row may pay."""

@@ -1,6 +1,6 @@
-"""Compute the returns of one row bar by bar, and what the ledger of trials and the measure of overfitting take of them.
+"""Compute one row's returns and exposure bar by bar, and what the ledger and the measure of overfitting take of them.
 
-The returns are those of a single run to the last bit, because the same run alone must have the same entry in the
+Both are those of a single run to the last bit, because the same run alone must have the same entry in the
 ledger: they are computed from cash + position × close, in the order of `metrics.returns` and `judgement.trial_ledger`.
 """
 
@@ -50,23 +50,11 @@ def write_returns(close: Floats, initial_cash: float, balances: NDArray[np.void]
 
 
 @compiled_arithmetic
-def average_exposure(
-    close: Floats,
-    balances: NDArray[np.void],
-    count: int,
-    is_filled_at_close: bool,
-    is_plain: bool,
-    exposed_bars: int,
-    held: Floats,
-) -> float:
-    """Return the mean signed fraction of equity that is held over each bar; see `judgement.timing.hold_exposure`.
-
-    `held` [n] is scratch. If `is_plain`, each bar with a position counts as 1.
-    """
+def write_exposure(
+    close: Floats, balances: NDArray[np.void], count: int, is_filled_at_close: bool, held: Floats
+) -> None:
+    """Write the signed fraction of equity that is held over each bar [n], as `judgement.timing.hold_exposure` does."""
     n = close.size
-    if is_plain:
-        ends_held = count > 0 and balances[count - 1].position != 0.0
-        return (exposed_bars - (1 if is_filled_at_close and ends_held else 0)) / n
     held[:] = 0.0
     shift = 1 if is_filled_at_close else 0
     for number in range(count):
@@ -78,6 +66,27 @@ def average_exposure(
             value = balance.position * close[t]
             equity = balance.cash + value
             held[t + shift] = value / equity if equity > 0.0 else 0.0
+
+
+@compiled_arithmetic
+def average_exposure(
+    close: Floats,
+    balances: NDArray[np.void],
+    count: int,
+    is_filled_at_close: bool,
+    is_plain: bool,
+    exposed_bars: int,
+    held: Floats,
+) -> float:
+    """Return the mean of `write_exposure` over all bars.
+
+    `held` [n] is scratch. If `is_plain`, each bar with a position counts as 1.
+    """
+    n = close.size
+    if is_plain:
+        ends_held = count > 0 and balances[count - 1].position != 0.0
+        return (exposed_bars - (1 if is_filled_at_close and ends_held else 0)) / n
+    write_exposure(close, balances, count, is_filled_at_close, held)
     return float(sum_pairwise(held) / n)
 
 

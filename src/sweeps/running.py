@@ -26,6 +26,7 @@ from src.sweeps.row_plans import RowPlan
 from src.sweeps.row_returns import (
     average_exposure,
     write_blocks,
+    write_exposure,
     write_plain_blocks,
     write_returns,
     write_slot_returns,
@@ -63,7 +64,7 @@ class RowResults(NamedTuple):
 
     `paths` and `trades` are records (`PATH_SUMS_DTYPE`, `TRADE_SUMS_DTYPE`); `directions` [2, k, d], `t` and `moves`
     [2, k] are of total and of active returns; `block_sums` and `block_squares` [k, S] are 0 unless they are wanted.
-    `returns` [k, n] are per bar. An array without elements is not wanted.
+    `returns` and `exposures` [k, n] are per bar. An array without elements is not wanted.
     """
 
     paths: NDArray[np.void]
@@ -74,6 +75,7 @@ class RowResults(NamedTuple):
     block_sums: Floats
     block_squares: Floats
     returns: Floats
+    exposures: Floats
 
 
 class _Scratch(NamedTuple):
@@ -108,7 +110,14 @@ def compute_returns(market: MarketArrays, given: RowInputs) -> Floats:
     return found.returns
 
 
-def _allocate(rows: int, *, slots: int = 0, bars: int = 0) -> RowResults:
+def compute_exposures(market: MarketArrays, given: RowInputs) -> Floats:
+    """Return the fraction of equity that each row holds over each bar [k, n]; 0 for one that grows without bound."""
+    found = _allocate(len(given.plans), exposed_bars=market.close.size)
+    _run(market, given, np.zeros(len(given.plans), np.bool_), create_book(1.0), found)
+    return found.exposures
+
+
+def _allocate(rows: int, *, slots: int = 0, bars: int = 0, exposed_bars: int = 0) -> RowResults:
     return RowResults(
         paths=np.zeros(rows, PATH_SUMS_DTYPE),
         trades=np.zeros(rows, TRADE_SUMS_DTYPE),
@@ -118,6 +127,7 @@ def _allocate(rows: int, *, slots: int = 0, bars: int = 0) -> RowResults:
         block_sums=np.zeros((rows, DEFAULT_BLOCKS)),
         block_squares=np.zeros((rows, DEFAULT_BLOCKS)),
         returns=np.zeros((rows, bars)),
+        exposures=np.zeros((rows, exposed_bars)),
     )
 
 
@@ -190,6 +200,9 @@ def _run_all(
             continue
         if found.returns.size:
             write_returns(market.close, rules.initial_cash, scratch.balances, count, found.returns[row])
+        if found.exposures.size:
+            at_close = rules.plan.is_filled_at_close
+            write_exposure(market.close, scratch.balances, count, at_close, found.exposures[row])
         if slots or path.is_exact == 0:
             is_plain = write_returns(market.close, rules.initial_cash, scratch.balances, count, scratch.returns)
             if slots:

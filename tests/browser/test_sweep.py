@@ -254,27 +254,46 @@ def test_sweep_of_one_parameter_has_rows_only(visit: Visit, service: str) -> Non
 JUDGED: dict[str, Any] = {
     "overfitting": {"pbo": 0.1, "pbo_noise_low": 0.4, "pbo_noise_high": 0.6, "probability_of_loss": 0.1}
     | {"degradation_slope": None, "rows": 12, "blocks": 8},
+    "timing": {"p_value": 0.01, "row": 5, "p_value_of_best": 0.02, "rows": 12, "shifts": 400},
     "superiority": {"p_value": 0.01, "lower": 0.01, "upper": 0.02, "superior_rows": 3, "rows": 12, "block_length": 5},
 }
 DEFLATED = {"dsr": 0.99, "dsr_dependent": 0.97, "trials": 12, "trials_effective": 3.0, "sharpe_hurdle": 0.5}
 
 
 @pytest.mark.parametrize(
-    ("overfitting", "superiority", "deflation", "level", "words"),
+    ("overfitting", "superiority", "timing", "deflation", "level", "words"),
     [
-        ({}, {}, {}, "NO_OBJECTION", "No check objects to the best row, which does not mean"),
-        ({"pbo": 0.45}, {}, {}, "DOUBTFUL", "Do not believe the best row: its choice is as overfitted"),
-        ({}, {"p_value": 0.3}, {}, "DOUBTFUL", "it does not beat buying and holding by more than chance"),
-        ({}, {}, {"dsr_dependent": 0.6}, "DOUBTFUL", "after 12 trials its Sharpe ratio is not told from luck"),
+        ({}, {}, {}, {}, "NO_OBJECTION", "No check objects to the best row, which does not mean"),
+        ({"pbo": 0.45}, {}, {}, {}, "DOUBTFUL", "Do not believe the best row: its choice is as overfitted"),
+        ({}, {"p_value": 0.3}, {}, {}, "DOUBTFUL", "it does not beat buying and holding by more than chance"),
+        (
+            {},
+            {},
+            {"p_value_of_best": 0.051},
+            {},
+            "DOUBTFUL",
+            "one of so many rows would do as well at other times",
+        ),
+        ({}, {}, {"p_value_of_best": None}, {}, "NO_OBJECTION", "but not all of them could be made"),
+        ({}, {}, {}, {"dsr_dependent": 0.6}, "DOUBTFUL", "after 12 trials its Sharpe ratio is not told from luck"),
     ],
 )
 def test_checks_become_one_sentence(
-    visit: Visit, service: str, sweep: str, overfitting: Any, superiority: Any, deflation: Any, level: str, words: str
+    visit: Visit,
+    service: str,
+    sweep: str,
+    overfitting: Any,
+    superiority: Any,
+    timing: Any,
+    deflation: Any,
+    level: str,
+    words: str,
 ) -> None:
     found = read(service, f"sweeps/{sweep}")
     found["conclusion"] |= {
         "overfitting": JUDGED["overfitting"] | overfitting,
         "superiority": JUDGED["superiority"] | superiority,
+        "timing": JUDGED["timing"] | timing,
     }
     found["deflation"] = DEFLATED | deflation
     best = found["conclusion"]["best"][0]["result_id"]
@@ -286,9 +305,37 @@ def test_checks_become_one_sentence(
     expect(page.locator(".evidence")).to_have_attribute("data-level", level)
 
 
+def test_timing_is_said_in_words(visit: Visit, service: str, sweep: str) -> None:
+    found = read(service, f"sweeps/{sweep}")
+    best = found["conclusion"]["best"][0]["row"]
+    found["conclusion"]["timing"] = {
+        "p_value": 0.012,
+        "row": best + 1,
+        "p_value_of_best": 0.26,
+        "rows": 12,
+        "shifts": 400,
+    }
+    visit.answer(f"/api/sweeps/{sweep}", found)
+    page = open_sweep(visit, sweep)
+    check = page.locator(".check-item", has_text="When it traded")
+    expect(check).to_contain_text(
+        "With the trades of all 12 rows moved to other times, one of them does as well as the best row in 26.0 % of "
+        "cases. So it is not shown that it matters when it bought and sold."
+    )
+    expect(check).to_contain_text(f"The timing of row {best + 1} stands out most (p = 0.012).")
+
+
+def test_sweep_of_earlier_version_says_what_is_missing(visit: Visit, service: str, sweep: str) -> None:
+    found = read(service, f"sweeps/{sweep}")
+    found["conclusion"]["timing"] = None
+    visit.answer(f"/api/sweeps/{sweep}", found)
+    page = open_sweep(visit, sweep)
+    expect(page.locator(".check-item", has_text="When it traded")).to_contain_text("Not tested: ")
+
+
 def test_untested_best_row_is_not_believed(visit: Visit, service: str, sweep: str) -> None:
     found = read(service, f"sweeps/{sweep}")
-    found["conclusion"] |= {"overfitting": None, "superiority": None, "stability": None}
+    found["conclusion"] |= {"overfitting": None, "superiority": None, "timing": None, "stability": None}
     found["deflation"] = None
     visit.answer(f"/api/sweeps/{sweep}", found)
     visit.answer("/api/backtests/*", {"message": "gone", "code": "RESULT_NOT_FOUND"}, status=404)

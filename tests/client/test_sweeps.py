@@ -17,6 +17,8 @@ from tests.sweeps_served import JOB_S
 pytestmark = pytest.mark.timeout(2 * JOB_S)
 
 MARKET = {"source": "simulated", "seed": 9, "limit": 500}
+LONGER = MARKET | {"limit": 1000}
+"""Bars on which the best row trades often enough for the test of its timing."""
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,7 @@ def sweep(service: str) -> Iterator[Sweep]:
     with Client(service, user="client-sweeps", progress=False, timeout_s=JOB_S) as client:
         yield client.sweep(
             "MA_CROSSOVER", "BTCUSDT", fast=range(3, 9, 2), slow=[12, 24], constraints=["fast < slow"], keep_best=2,
-            objective={"metric": "total_return", "min_trades": 0}, **MARKET,
+            objective={"metric": "total_return", "min_trades": 0}, **LONGER,
         )  # fmt: skip
 
 
@@ -33,11 +35,13 @@ def test_best_is_the_run_of_its_row(bt: Client, sweep: Sweep) -> None:
     assert (rows.index.name, len(rows)) == ("row", 6)
     best = rows.iloc[0]
     assert sweep.kept.index[0] == rows.index[0]
-    again = bt.run("ma_crossover", "BTCUSDT", fast=int(best["fast"]), slow=int(best["slow"]), **MARKET)
+    again = bt.run("ma_crossover", "BTCUSDT", fast=int(best["fast"]), slow=int(best["slow"]), **LONGER)
     assert sweep.best.metrics["final_equity"] == again.metrics["final_equity"] == best["final_equity"]
     assert rows["total_return"].is_monotonic_decreasing
     assert sweep.rows("row").index.tolist() == list(range(6))
     assert sweep.deflation is not None
+    found = sweep.conclusion["timing"]
+    assert sweep.timing == found["p_value_of_best"] >= found["p_value"] > 0
     assert repr(sweep) == f"Sweep({sweep.id!r}, SUCCEEDED)"
 
 

@@ -11,7 +11,7 @@ from src.domain.jobs import (
     Lease,
     StageName,
 )
-from src.domain.sweep_outcomes import KeptRow, SweepConclusion, SweepOverfitting
+from src.domain.sweep_outcomes import KeptRow, SweepConclusion, SweepOverfitting, SweepTiming
 from src.ports.jobs import JobStore
 from tests.factories import START_MS
 from tests.jobs import LEASE_MS
@@ -43,5 +43,6 @@ def make_conclusion() -> SweepConclusion:
     )
     return SweepConclusion(
         bars_fingerprint="0" * 64, bars=1000, combinations=4, best=(best,), overfitting=overfitting, superiority=None,
+        timing=SweepTiming(p_value=0.125, row=1, p_value_of_best=None, rows=4, shifts=7),
         stability=None, trials=4, warnings=("A warning.",),
     )  # fmt: skip

@@ -17,7 +17,7 @@ from tests.sweeps_served import JOB_S, SWEEP, data_of, start, wait
 
 pytestmark = pytest.mark.timeout(2 * JOB_S)
 
-ORDER = ["OVERFITTING", "SUPERIORITY", "BEST"]
+ORDER = ["OVERFITTING", "SUPERIORITY", "TIMING", "BEST"]
 PROGRESS = (
     "subscription ($id: ID!) { jobProgress(id: $id) { id state done total best_so_far stage { name done total } } }"
 )

@@ -226,6 +226,9 @@ async def test_sweep_says_whether_its_best_is_luck(agent: Agent, agents: str) ->
     assert f"\n- {'Objection' if objects else 'No objection'}: PBO {overfitting['pbo']:.4g}, without any edge" in text
     superiority = conclusion["superiority"]["p_value"]
     assert f"\n- {'Objection' if superiority > 0.05 else 'No objection'}: SPA p = {superiority:.4g}" in text
+    timing = None if conclusion["timing"] is None else conclusion["timing"]["p_value_of_best"]
+    said = "Not tested: timing" if timing is None else f"bjection: timing p = {timing:.4g}: how likely one of"
+    assert said in text
     chance = min(deflation["dsr"], deflation["dsr_dependent"])
     assert f"deflated Sharpe ratio {chance:.4g}: " in text
     assert (

@@ -61,12 +61,16 @@ def test_conclusion_names_the_best_rows(service: str, sweep_id: str) -> None:
     assert conclusion["trials"] >= 24
     assert 0 <= conclusion["overfitting"]["pbo"] <= 1
     assert 0 < conclusion["superiority"]["p_value"] <= 1
+    assert 0 < conclusion["timing"]["p_value"] <= 1
     assert sweep["deflation"]["trials"] >= 24
     ranked = rows_of(service, sweep_id, first=2)["items"]
     assert [kept["row"] for kept in conclusion["best"]] == [row["row"] for row in ranked]
     for kept, row in zip(conclusion["best"], ranked, strict=True):
         stored = data_of(httpx.get(f"{service}/api/backtests/{kept['result_id']}", params={"rows": False}))
         assert stored["metrics"]["final_equity"] == row["final_equity"]
+        choice = stored["judgement"]["choice"]
+        if kept["row"] == conclusion["best"][0]["row"]:
+            assert choice["timing_p_value"] == conclusion["timing"]["p_value_of_best"]
         assert kept["values"] == {name: row[name] for name in ("fast", "slow", "stop_loss")}
 
 
@@ -107,12 +111,20 @@ def test_quota_below_keep_best_leaves_the_best_rows(own_service: Any) -> None:
 def test_any_row_can_be_run_over_both_apis(service: str, sweep_id: str) -> None:
     worst = rows_of(service, sweep_id, sort_by="rank")["items"][-1]
     document = """mutation ($id: ID!, $row: Int!, $user: String!) {
-        runSweepRow(id: $id, row: $row, userId: $user) { id metrics { finalEquity } }
+        runSweepRow(id: $id, row: $row, userId: $user) {
+            id metrics { finalEquity }
+            judgement { choice { timingPValue superiorityPValue } benchmarks { timing { pValue } } }
+        }
     }"""
     variables = {"id": sweep_id, "row": worst["row"], "user": "sweeper"}
     response = httpx.post(f"{service}/graphql", json={"query": document, "variables": variables}, timeout=JOB_S)
     found = response.json()["data"]["runSweepRow"]
     assert found["metrics"]["finalEquity"] == worst["final_equity"]
+    conclusion = data_of(httpx.get(f"{service}/api/sweeps/{sweep_id}"))["conclusion"]
+    choice, timing = found["judgement"]["choice"], found["judgement"]["benchmarks"]["timing"]
+    assert choice["superiorityPValue"] == conclusion["superiority"]["p_value"]
+    assert conclusion["timing"]["p_value"] <= choice["timingPValue"] <= 1
+    assert timing["pValue"] <= choice["timingPValue"]
     run = f"{service}/api/sweeps/{sweep_id}/rows/{worst['row']}/run"
     assert data_of(httpx.post(run, params={"user_id": "sweeper", "rows": False}))["id"] == found["id"]
     unknown = httpx.post(f"{service}/api/sweeps/{sweep_id}/rows/24/run", params={"user_id": "sweeper"})
@@ -352,7 +364,7 @@ def test_rows_in_mongodb_are_those_in_sqlite(service: str, sweep_id: str, own_se
         data_of(httpx.get(f"{address}/api/sweeps/{id_}", timeout=60))
         for address, id_ in ((other, job_id), (service, sweep_id))
     )
-    for name in ("overfitting", "superiority", "stability", "bars_fingerprint"):
+    for name in ("overfitting", "superiority", "timing", "stability", "bars_fingerprint"):
         assert found["conclusion"][name] == expected["conclusion"][name]
     stored = data_of(httpx.get(f"{other}/api/backtests/{found['conclusion']['best'][0]['result_id']}", timeout=60))
     assert stored["metrics"]["sharpe_ratio"] == pytest.approx(job["best_so_far"], rel=1e-9)

@@ -242,6 +242,7 @@ _declare(
         StageName.BEST: "It runs the best rows of a sweep and stores their results; a step is a row.",
         StageName.OVERFITTING: "It measures how much the choice of the best row is overfitted (PBO).",
         StageName.SUPERIORITY: "It tests the best row against buying and holding (SPA); each row takes two steps.",
+        StageName.TIMING: "It tests the timing of the rows against luck; each row takes two steps.",
         StageName.BARS: "It reads the bars of a portfolio and decides their signals; a step is a symbol.",
         StageName.TRADE: "It trades a portfolio, trades it again at higher costs, and judges it; three steps.",
         StageName.RESULT: "It runs the tests of a walk-forward one after another and stores that as a result.",

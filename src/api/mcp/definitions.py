@@ -170,8 +170,8 @@ START_SWEEP: Final = ToolDefinition(
 )
 GET_SWEEP: Final = ToolDefinition(
     "get_sweep",
-    "Read a sweep: how far it is; at its end whether the best row is luck (PBO, SPA, deflation, neighbors), then the "
-    "best rows with the ids of their runs.",
+    "Read a sweep: how far it is; at its end whether the best row is luck (PBO, SPA, timing, deflation, neighbors), "
+    "then the best rows with the ids of their runs.",
     {
         "sweep_id": {**_ID, "description": "The id that start_sweep returned."},
         "first": {

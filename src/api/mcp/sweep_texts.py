@@ -18,6 +18,7 @@ from src.domain.sweep_outcomes import (
     SweepEstimate,
     SweepOverfitting,
     SweepSuperiority,
+    SweepTiming,
 )
 from src.domain.sweeps import ROW_METRICS
 from src.service.sweeps import Sweep, SweepPage
@@ -82,6 +83,7 @@ def _describe_tests(conclusion: SweepConclusion, deflation: Deflation | None) ->
         return
     yield _describe_overfitting(conclusion.overfitting)
     yield _describe_superiority(conclusion.superiority)
+    yield _describe_timing(conclusion.timing)
     yield _describe_deflation(deflation)
     yield _describe_stability(conclusion.stability)
 
@@ -103,6 +105,16 @@ def _describe_superiority(found: SweepSuperiority | None) -> str:
         f"{_objection(found.p_value > USUAL)}: SPA p = {write_number(found.p_value)}: how likely the best of "
         f"{found.rows} rows looks this good beside buying and holding by chance; {found.superior_rows} beat it each on "
         "its own."
+    )
+
+
+def _describe_timing(found: SweepTiming | None) -> str:
+    if found is None or found.p_value_of_best is None:
+        return "Not tested: timing of the best row (too few trades or bars, or always in the market)."
+    p_value = found.p_value_of_best
+    return (
+        f"{_objection(p_value > USUAL)}: timing p = {write_number(p_value)}: how likely one of {found.rows} rows, with "
+        "all their trades at other times, does as well as the best row."
     )
 
 

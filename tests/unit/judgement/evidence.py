@@ -129,5 +129,11 @@ def power(edge: float, smallest: float | None, bars_needed: int | None = 2_560) 
 FREE = replace(RULES, fee_rate=0.0)
 
 
-def choice(overfitting_probability: float | None, superiority_p_value: float | None) -> SweepChoice:
-    return SweepChoice(overfitting_probability=overfitting_probability, superiority_p_value=superiority_p_value)
+def choice(
+    overfitting_probability: float | None, superiority_p_value: float | None, timing_p_value: float | None = None
+) -> SweepChoice:
+    return SweepChoice(
+        overfitting_probability=overfitting_probability,
+        superiority_p_value=superiority_p_value,
+        timing_p_value=timing_p_value,
+    )

@@ -11,33 +11,15 @@ from numpy.typing import NDArray
 
 from src.domain.benchmarks import TimingTest
 from src.judgement import timing
-from src.judgement.timing import Holding, measure_joint_timing, measure_timing
+from src.judgement.timing import Holding, measure_timing
+from tests.exposures import at_random, counted, market, rolled
 
 Floats = NDArray[np.float64]
-
-
-def market(n: int, seed: int = 1) -> Floats:
-    return np.random.default_rng(seed).standard_normal(n) * 0.02
 
 
 def in_turns(n: int, held: int, out: int, side: float = 1.0) -> Floats:
     """Exposure that is `held` bars in, `out` bars out, and so on."""
     return np.where(np.arange(n) % (held + out) < held, side, 0.0)
-
-
-def at_random(n: int, held: float, out: float, seed: int) -> Floats:
-    rng = np.random.default_rng(seed)
-    lengths = np.empty(n, np.int64)
-    lengths[0::2], lengths[1::2] = rng.geometric(1 / held, n)[0::2], rng.geometric(1 / out, n)[1::2]
-    return np.repeat(np.arange(n) % 2 == 0, lengths)[:n].astype(float)
-
-
-def rolled(exposure: Floats, returns: Floats) -> Floats:
-    return np.array([float((np.roll(exposure, shift) * returns).sum()) for shift in range(returns.size)])
-
-
-def counted(n: int, mean_bars: float) -> list[int]:
-    return [shift for shift in range(1, n) if min(shift, n - shift) >= 2 * mean_bars]
 
 
 def time_of(exposure: Floats, returns: Floats) -> TimingTest:
@@ -126,55 +108,6 @@ def test_holding_equals_hand_computation() -> None:
     assert timing.measure_holding(sides) == Holding(4, 7 / 4)
     assert timing.measure_holding(np.array([1.0, 0, 1])) == Holding(2, 1.0)
     assert math.isnan(timing.measure_holding(np.zeros(3)).mean_bars)
-
-
-def joint_by_rolling(rows: list[Floats], returns: Floats) -> list[float]:
-    """The p-value of each row against the best at every shift, one shift after the other."""
-    longest = max(timing.measure_holding(row).mean_bars for row in rows)
-    shifts = counted(returns.size, longest)
-    z = []
-    for row in rows:
-        earnings = rolled(row, returns)
-        z.append((earnings - earnings[shifts].mean()) / earnings[shifts].std())
-    best_at = np.max(z, axis=0)[shifts]
-    return [(1 + int(sum(best_at >= own[0] - 1e-9))) / (1 + len(shifts)) for own in z]
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_joint_p_values_equal_rolling_of_all_rows(seed: int) -> None:
-    returns = market(400, seed)
-    rows = [at_random(400, held, 6, held + seed) for held in (2, 5, 9)]
-    found = measure_joint_timing(rows, returns)
-    assert found is not None
-    expected = joint_by_rolling(rows, returns)
-    assert found.row_p_values == tuple(expected)
-    assert found.p_value == min(expected) == expected[found.best]
-
-
-def test_joint_test_skips_rows_without_timing() -> None:
-    returns, row = market(400), at_random(400, 4, 6, 1)
-    found = measure_joint_timing([np.ones(400), row, np.zeros(400)], returns)
-    assert found is not None
-    assert (found.best, found.row_p_values) == (1, (None, found.p_value, None))
-    alone = time_of(row, returns)
-    assert (found.p_value, found.shifts) == (alone.p_value, alone.shifts)
-    assert measure_joint_timing([np.ones(400)], returns) is None
-    assert measure_joint_timing([], returns) is None
-    assert measure_joint_timing([row], np.zeros(400)) is None
-
-
-def test_best_run_without_edge_is_rejected_rarely() -> None:
-    plain = joint = 0
-    for seed in range(200):
-        returns = market(400, 1000 + seed)
-        rows = [at_random(400, 5, 7, 30 * seed + number) for number in range(15)]
-        found = measure_joint_timing(rows, returns)
-        assert found is not None
-        joint += found.p_value <= 0.05
-        plain += time_of(rows[found.best], returns).p_value <= 0.05
-    # 200 cases at 5 %: 4–18; without the joint maximum about half of them.
-    assert 2 <= joint <= 20
-    assert plain > 60
 
 
 @pytest.mark.parametrize("held", [4, 12])

@@ -110,6 +110,11 @@ TABLE: list[tuple[dict[str, Any], str, str]] = [
     ({"choice": choice(0.7, 0.05)}, "NO_OBJECTION", ""),
     ({"choice": choice(0.7001, None)}, "DOUBTFUL", "LIKELY_OVERFIT"),
     ({"choice": choice(None, 0.0501)}, "DOUBTFUL", "NOT_SUPERIOR"),
+    ({"choice": choice(None, None, 0.05)}, "NO_OBJECTION", ""),
+    ({"choice": choice(None, None, 0.0501)}, "DOUBTFUL", "TIMING_NOT_FOUND"),
+    ({"choice": choice(None, None, 0.04), "timing_deflated": 0.0501}, "DOUBTFUL", "TIMING_NOT_FOUND"),
+    ({"choice": choice(None, None, 0.3), "timing_deflated": None}, "DOUBTFUL", "TIMING_NOT_TESTABLE"),
+    ({"choice": choice(None, None, 0.3), **power(20, 40)}, "UNDERPOWERED", "UNDERPOWERED TIMING_NOT_FOUND"),
     # power
     ({"dsr": 0.9, **power(20, 40)}, "UNDERPOWERED", "UNDERPOWERED LOW_DEFLATED_SHARPE"),
     ({"timing_deflated": 0.2, **power(20, 40)}, "UNDERPOWERED", "UNDERPOWERED TIMING_NOT_FOUND"),
@@ -243,7 +248,7 @@ evidences = st.fixed_dictionaries(
         ),
         "has_model": st.booleans(),
         "is_simulated": st.booleans(),
-        "choice": st.none() | st.builds(choice, st.none() | st.floats(0, 1), st.none() | st.floats(0, 1)),
+        "choice": st.none() | st.builds(choice, *[st.none() | st.floats(0, 1)] * 3),
     },
 )  # fmt: skip
 

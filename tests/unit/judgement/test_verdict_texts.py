@@ -150,6 +150,16 @@ TEXTS: list[tuple[dict[str, Any], str]] = [
         "The same trades at other times would earn as much with a probability of 0.262; at most 0.05 is allowed.",
     ),
     (
+        {"timing_deflated": 0.2, "choice": choice(None, None, 0.2618), "dsr": None, "dsr_dependent": None},
+        "The chance that a row of its sweep, traded at other times, would stand out as much as this run is 0.262; at "
+        "most 0.05 is allowed.",
+    ),
+    (
+        {"timing_deflated": 0.3, "choice": choice(None, None, 0.2618), "dsr": None, "dsr_dependent": None},
+        "The chance that the best of about 1.5 such runs, traded at other times, would earn as much is 0.3; at most "
+        "0.05 is allowed.",
+    ),
+    (
         {"timing_deflated": 0.3, "buy_and_hold_return": -5.0},
         "The chance that the best of about 1.5 such runs, traded at other times, would earn as much is 0.3; "
         "at most 0.05 is allowed. The Sharpe ratio is high enough even so: holding "

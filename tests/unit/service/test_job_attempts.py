@@ -21,7 +21,7 @@ from src.domain.trading import EngineName, FillTiming, TradingRules
 from src.domain.walk_forward import WalkForwardRequest, WindowKind
 from src.jobs.runner import JobRunner
 from src.jobs.running_job import JobTiming
-from src.service import sweep_conclusion, sweep_task, walk_forward_task
+from src.service import sweep_task, sweep_tests, walk_forward_task
 from src.service.backtests import BacktestService
 from src.service.sweep_task import SweepTask
 from src.service.sweep_threads import ThreadExecutor
@@ -114,7 +114,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def unseen_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Show no progress within a fold or a test: how many writes that takes depends on the machine."""
-    monkeypatch.setattr(sweep_conclusion, "SHOW_S", 3600.0)
+    monkeypatch.setattr(sweep_tests, "SHOW_S", 3600.0)
     monkeypatch.setattr(walk_forward_task, "SHOW_S", 3600.0)
 
 
@@ -226,10 +226,9 @@ async def test_sweeps_in_turns_end_as_undisturbed(jobs: SqliteJobs, goal: Goal) 
         found = await jobs.read_conclusion(job.id)
         assert isinstance(found, SweepConclusion)
         assert [kept.values for kept in found.best] == [kept.values for kept in expected.conclusion.best]
-        assert (found.overfitting, found.superiority) == (
-            expected.conclusion.overfitting,
-            expected.conclusion.superiority,
-        )
+        assert found.timing is not None
+        for name in ("overfitting", "superiority", "timing"):
+            assert getattr(found, name) == getattr(expected.conclusion, name)
     assert begun > 2 * 10, "turns changed"
     assert world.store.refused == 0
 
@@ -309,7 +308,10 @@ async def test_stages_are_shown_in_order_with_their_steps() -> None:
     shown = [(stage.name, stage.done, stage.total) for stage in world.stored.stages]
     assert shown[:2] == [(StageName.OVERFITTING, 0, 1), (StageName.OVERFITTING, 1, 1)]
     assert shown[2] == (StageName.SUPERIORITY, 0, 12)
-    assert shown[-7] == (StageName.SUPERIORITY, 12, 12)
+    assert shown[3:6] == [
+        (StageName.SUPERIORITY, 12, 12), (StageName.TIMING, 0, 12), (StageName.TIMING, 12, 12),
+    ]  # fmt: skip
+    assert len(shown) == 6 + 6
     assert shown[-6:] == [(StageName.BEST, done, 3) for done in (0, 1, 1, 2, 2, 3)]
     walked, _ = await run_undisturbed(small_walk_forward())
     assert [(stage.name, stage.done) for stage in walked.stored.stages] == [
@@ -359,19 +361,19 @@ async def test_random_repeats_are_one_row_of_the_best() -> None:
     assert world.ledger.keys and len(world.ledger.keys) == 6
 
 
-class SlowReturns:
-    """Makes each call of `Evaluator.returns` take a while, and counts them."""
+class SlowRows:
+    """Makes each call of a method of `Evaluator` take a while, and counts them."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         self.calls = 0
-        own = Evaluator.returns
+        own = getattr(Evaluator, name)
 
-        def returns(evaluator: Evaluator, values: Any) -> Any:
+        def compute(evaluator: Evaluator, values: Any) -> Any:
             self.calls += 1
             time.sleep(0.3)
             return own(evaluator, values)
 
-        monkeypatch.setattr(Evaluator, "returns", returns)
+        monkeypatch.setattr(Evaluator, name, compute)
 
 
 @pytest.fixture
@@ -381,8 +383,11 @@ async def jobs(tmp_path: Path) -> AsyncIterator[SqliteJobs]:
     await database.close()
 
 
-async def test_job_cancelled_in_the_superiority_test_stops(jobs: SqliteJobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    returns = SlowReturns(monkeypatch)
+@pytest.mark.parametrize(("stage", "name"), [(StageName.SUPERIORITY, "returns"), (StageName.TIMING, "exposures")])
+async def test_job_cancelled_in_a_test_of_rows_stops(
+    jobs: SqliteJobs, monkeypatch: pytest.MonkeyPatch, stage: StageName, name: str
+) -> None:
+    rows = SlowRows(monkeypatch, name)
     monkeypatch.setattr(sweep_task, "FIRST_CHUNK", 2000)
     monkeypatch.setattr(sweep_task, "MAX_CHUNK", 2000)
     request = small_sweep()
@@ -397,14 +402,14 @@ async def test_job_cancelled_in_the_superiority_test_stops(jobs: SqliteJobs, mon
     await runner.start()
     try:
         async with asyncio.timeout(60):
-            while (found := await jobs.get(job.id)).stage is None or found.stage.name is not StageName.SUPERIORITY:
+            while (found := await jobs.get(job.id)).stage is None or found.stage.name is not stage:
                 assert not found.state.is_final, found
                 await asyncio.sleep(0.01)
-            while not returns.calls:
+            while not rows.calls:
                 await asyncio.sleep(0.01)
         assert found.stage.total == 2 * 800
         await jobs.cancel(job.id, now_ms=clock.now_ms())
-        before = returns.calls
+        before = rows.calls
         async with asyncio.timeout(2):
             while not (found := await jobs.get(job.id)).state.is_final:
                 await asyncio.sleep(0.01)
@@ -412,6 +417,6 @@ async def test_job_cancelled_in_the_superiority_test_stops(jobs: SqliteJobs, mon
             await runner._threads.run(int)
         assert found.state is JobState.CANCELLED
         assert found.done == 800, "its rows are kept"
-        assert returns.calls <= before + 1
+        assert rows.calls <= before + 1
     finally:
         await runner.close()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from src.domain.bars import Bars
+from src.domain.errors import UnreadableResult
 from src.domain.judgement import SweepChoice
 from src.domain.runs import BacktestResult
 from src.domain.signals import OutputKind, Predictions
@@ -19,12 +20,13 @@ from src.domain.sweeps import Comparison, Goal, MetricConstraint, Objective, Swe
 from src.domain.trading import FillTiming
 from src.domain.verdict import ReasonCode
 from src.service.backtests import BacktestService
-from src.service.sweep_conclusion import choice_of, choose_tested, warn_of_failed
+from src.service.sweep_conclusion import choice_of, choose_tested, p_value_of, read_timing, warn_of_failed
 from src.service.sweep_tables import build_table
 from src.service.sweep_task import SweepTask
 from src.service.sweep_threads import ThreadExecutor
 from src.strategies.crossover import CrossoverParams
 from src.sweeps.evaluation import Evaluator
+from tests.exposures import at_random, market
 from tests.factories import make_market, make_request
 from tests.job_attempts import CountingStore, GrowingBars, StoredJob
 from tests.ledgers import MemoryLedger
@@ -67,26 +69,30 @@ def test_rows_with_figures_are_not_warned_of() -> None:
 
 
 class Concluded(NamedTuple):
-    """A sweep of 40 moving averages: what it found, and where its best rows are."""
+    """A sweep of 40 moving averages: what it found, where its best rows are, and the parts of its job."""
 
     conclusion: SweepConclusion
     backtests: BacktestService
+    parts: dict[str, bytes]
 
     async def results(self) -> list[BacktestResult]:
         return [await self.backtests.store.get(kept.result_id) for kept in self.conclusion.best]
 
 
-async def run_sweep(**others: Any) -> Concluded:
-    source = GrowingBars(random_bars(600, seed=14), known=600)
+async def run_sweep(bars: Bars | None = None, **others: Any) -> Concluded:
+    bars = random_bars(600, seed=14) if bars is None else bars
+    source = GrowingBars(bars, known=len(bars))
     ledger = MemoryLedger()
     backtests = replace(make_service(source), ledger=ledger, store=CountingStore())
     backtest = make_request(market=make_market(symbol="TESTUSDT", limit=480))
     fast, slow = swept("fast", start=3, end=10), swept("slow", 12, 20, 30, 40, 55)
-    request = sweep(fast, slow, backtest=backtest, keep_best=2, **others)
+    given: dict[str, Any] = {"parameters": (fast, slow), "backtest": backtest, "keep_best": 2} | others
+    request = sweep(*given.pop("parameters"), **given)
     task = SweepTask(backtests=backtests, ledger=ledger, executor=ThreadExecutor(), max_combinations=100)
-    outcome = await task.run(StoredJob.of(request).begin())
+    stored = StoredJob.of(request)
+    outcome = await task.run(stored.begin())
     assert isinstance(outcome.conclusion, SweepConclusion)
-    return Concluded(outcome.conclusion, backtests)
+    return Concluded(outcome.conclusion, backtests, stored.parts)
 
 
 async def conclude(**others: Any) -> SweepConclusion:
@@ -99,15 +105,67 @@ async def test_verdict_of_best_rows_knows_their_sweep() -> None:
     assert overfitting is not None and superiority is not None
     # A random walk: the tests of the choice object, and so does the verdict.
     assert superiority.p_value > 0.05
-    for result in await found.results():
+    timed = read_timing(found.parts)
+    assert timed is not None and timed.timing == found.conclusion.timing
+    for kept, result in zip(found.conclusion.best, await found.results(), strict=True):
         assert result.judgement is not None
-        assert result.judgement.choice == choice_of(overfitting, superiority)
+        assert result.judgement.choice == choice_of(overfitting, superiority, p_value_of(timed, kept.row))
         reasons = {reason.code: reason.value for reason in result.judgement.verdict.reasons}
         assert reasons[ReasonCode.NOT_SUPERIOR] == superiority.p_value
         assert (ReasonCode.LIKELY_OVERFIT in reasons) == (overfitting.pbo > 0.7)
         again = await found.backtests.rerun(result.id)
         assert again.differences == ()
         assert again.result.judgement == result.judgement
+
+
+async def test_timing_of_the_best_row_is_among_all() -> None:
+    found = await run_sweep(objective=Objective(min_trades=10))
+    timing, timed = found.conclusion.timing, read_timing(found.parts)
+    assert timing is not None and timed is not None
+    assert timing.rows == len(timed.p_values) > 10
+    assert timing.p_value == timed.p_values[timing.row] == min(timed.p_values.values())
+    assert timing.p_value_of_best == timed.p_values[found.conclusion.best[0].row]
+    for kept, result in zip(found.conclusion.best, await found.results(), strict=True):
+        assert result.judgement is not None
+        benchmarks, p_value = result.judgement.benchmarks, timed.p_values[kept.row]
+        assert benchmarks.timing is not None and benchmarks.timing_deflated is not None
+        assert p_value > benchmarks.timing.p_value
+        reasons = {reason.code: reason.value for reason in result.judgement.verdict.reasons}
+        assert reasons[ReasonCode.TIMING_NOT_FOUND] == max(benchmarks.timing_deflated, p_value)
+
+
+@pytest.mark.parametrize("fill", FillTiming)
+async def test_timing_of_single_row_is_its_run(fill: FillTiming) -> None:
+    backtest = event_driven(fill=fill)
+    backtest = replace(backtest, market=make_market(symbol="TESTUSDT", limit=480))
+    found = await run_sweep(parameters=(swept("fast", 4), swept("slow", 12)), backtest=backtest, keep_best=1)
+    [alone] = await found.results()
+    timing = found.conclusion.timing
+    assert timing is not None and alone.judgement is not None and alone.judgement.benchmarks.timing is not None
+    own = alone.judgement.benchmarks.timing
+    assert (timing.p_value, timing.p_value_of_best, timing.shifts) == (own.p_value, own.p_value, own.shifts)
+
+
+async def test_planted_timing_of_rows_is_found() -> None:
+    trends = 0.02 * (2 * at_random(600, 9, 9, 4) - 1)
+    bars = bars_of_closes((100 * np.cumprod(1 + market(600) / 2 + trends)).tolist())
+    found = await run_sweep(bars, objective=Objective(min_trades=10))
+    assert found.conclusion.timing is not None
+    assert found.conclusion.timing.p_value_of_best is not None
+    assert found.conclusion.timing.p_value_of_best <= 0.01
+    for result in await found.results():
+        assert result.judgement is not None
+        assert ReasonCode.TIMING_NOT_FOUND not in {reason.code for reason in result.judgement.verdict.reasons}
+
+
+def test_timing_of_earlier_sweeps_is_none() -> None:
+    assert read_timing({}) is read_timing({"timing": b"null"}) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'"x"', b"{}", b'{"timing": {}, "p_values": {}}', b"\xff"])
+def test_unreadable_timing_is_an_error(content: bytes) -> None:
+    with pytest.raises(UnreadableResult, match="A stored test of a sweep cannot be read"):
+        read_timing({"timing": content})
 
 
 @pytest.mark.parametrize(("pbo", "is_reason"), [(0.71, True), (0.7, False), (None, False)])
@@ -120,7 +178,9 @@ async def test_likely_overfit_choice_is_a_reason(pbo: float | None, is_reason: b
 
 
 def test_choice_without_tests_is_none() -> None:
-    assert choice_of(None, None) is None
+    assert choice_of(None, None, None) is None
+    timed = choice_of(None, None, 0.5)
+    assert timed is not None and timed.timing_p_value == 0.5
 
 
 async def test_tests_of_the_choice_follow_the_objective() -> None:
@@ -146,19 +206,21 @@ async def test_tests_of_the_choice_follow_the_objective() -> None:
 
 async def test_rows_that_cannot_be_best_are_not_tested() -> None:
     everything = await conclude()
-    least = MetricConstraint(metric="total_trades", comparison=Comparison.AT_LEAST, value=8)
+    least = MetricConstraint(metric="total_trades", comparison=Comparison.AT_LEAST, value=10)
     constrained = await conclude(metric_constraints=(least,))
-    asked = await conclude(objective=Objective(min_trades=8))
+    asked = await conclude(objective=Objective(min_trades=10))
     assert everything.overfitting is not None and everything.superiority is not None
     assert constrained.overfitting is not None and constrained.superiority is not None
     assert 2 <= constrained.overfitting.rows < everything.overfitting.rows == 40
     assert constrained.superiority.rows == constrained.overfitting.rows
-    assert (asked.overfitting, asked.superiority) == (constrained.overfitting, constrained.superiority)
+    assert constrained.timing is not None and constrained.timing.rows == constrained.overfitting.rows
+    for name in ("overfitting", "superiority", "timing"):
+        assert getattr(asked, name) == getattr(constrained, name)
 
 
 async def test_no_best_row_has_no_tests() -> None:
     found = await conclude(objective=Objective(min_trades=1000))
-    assert (found.best, found.overfitting, found.superiority) == ((), None, None)
+    assert (found.best, found.overfitting, found.superiority, found.timing) == ((), None, None, None)
 
 
 def test_tested_rows_are_the_best_and_a_sample() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from src.domain.sweep_outcomes import TimedRows
 from src.domain.sweeps import SearchKind, SweepRequest
 from src.sweeps import estimating
 from src.sweeps.estimating import JUDGED_SECONDS, OVERFITTING_SECONDS, estimate_sweep
@@ -55,3 +58,17 @@ def test_rows_and_their_test_are_measured() -> None:
     measured = estimating._measure(request, values, 2_000)
     assert measured.row_seconds > 0
     assert measured.test_seconds > measured.row_seconds, "each row is run twice for the test, and resampled"
+
+
+def test_timing_is_measured_on_rows_that_trade(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, found = estimating.timing_of, []
+
+    def timing_of(*arguments: Any, **named: Any) -> TimedRows | None:
+        found.append(own(*arguments, **named))
+        return found[-1]
+
+    monkeypatch.setattr(estimating, "timing_of", timing_of)
+    request = long_means()
+    values = estimating.build_combinations(request, max_combinations=10**6).values[:8]
+    estimating._measure(request, values, 1_720)
+    assert [one.timing.rows for one in found if one is not None] == [8] * len(found) and found

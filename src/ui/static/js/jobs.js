@@ -34,6 +34,7 @@ const STAGES = {
   BEST: ["running the best rows", true],
   OVERFITTING: ["measuring how much the choice is overfitted", false],
   SUPERIORITY: ["testing the rows against buying and holding", true],
+  TIMING: ["testing when the rows trade", true],
   BARS: ["reading the bars of the symbols", true],
   TRADE: ["trading all symbols with one cash", false],
   RESULT: ["running the tests one after another", false],

@@ -8,7 +8,14 @@ import pytest
 
 from src.api.mcp.sweep_texts import describe_sweep
 from src.domain.jobs import Job, JobFailure, JobState
-from src.domain.sweep_outcomes import KeptRow, ParameterStability, SweepConclusion, SweepOverfitting, SweepSuperiority
+from src.domain.sweep_outcomes import (
+    KeptRow,
+    ParameterStability,
+    SweepConclusion,
+    SweepOverfitting,
+    SweepSuperiority,
+    SweepTiming,
+)
 from src.service.sweeps import Sweep
 from tests.jobs import make_job, make_sweep
 
@@ -18,6 +25,8 @@ CONCLUSION = SweepConclusion(
     trials=4,
 )  # fmt: skip
 SUPERIORITY = SweepSuperiority(p_value=0.05, lower=0.01, upper=0.1, superior_rows=1, rows=4, block_length=5)
+
+TIMING = SweepTiming(p_value=0.01, row=1, p_value_of_best=0.05, rows=3, shifts=500)
 
 
 def overfitting(pbo: float) -> SweepOverfitting:
@@ -56,7 +65,13 @@ def test_unfinished_sweep_names_no_best_row(job: Job, words: str) -> None:
 
 def test_tests_that_were_not_made_are_named() -> None:
     text = text_of(CONCLUSION)
-    for words in ("Not estimated: PBO", "Not tested: SPA", "Not known: deflation", "No neighbors"):
+    for words in (
+        "Not estimated: PBO",
+        "Not tested: SPA",
+        "Not tested: timing",
+        "Not known: deflation",
+        "No neighbors",
+    ):
         assert f"\n- {words}" in text
     assert text.index("Not known: deflation") < text.index("row,run_id,objective,fast\n2,r,1.5,4")
 
@@ -69,6 +84,18 @@ def test_overfitting_is_an_objection_within_its_noise(pbo: float, words: str) ->
 @pytest.mark.parametrize(("p_value", "words"), [(0.051, "Objection: SPA"), (0.05, "No objection: SPA p = 0.05:")])
 def test_superiority_over_five_percent_is_an_objection(p_value: float, words: str) -> None:
     assert f"\n- {words}" in text_of(replace(CONCLUSION, superiority=replace(SUPERIORITY, p_value=p_value)))
+
+
+@pytest.mark.parametrize(
+    ("p_value", "words"),
+    [
+        (0.051, "Objection: timing p = 0.051: how likely one of 3 rows, "),
+        (0.05, "No objection: timing p = 0.05"),
+        (None, "Not tested: timing of the best row"),
+    ],
+)
+def test_timing_over_five_percent_is_an_objection(p_value: float | None, words: str) -> None:
+    assert f"\n- {words}" in text_of(replace(CONCLUSION, timing=replace(TIMING, p_value_of_best=p_value)))
 
 
 def test_neighbors_stand_beside_the_best() -> None:

@@ -40,6 +40,26 @@ function judgeSuperiority(found) {
   };
 }
 
+function judgeTiming(found, best) {
+  const untested = { value: null, isObjection: null };
+  if (!found) return { ...untested, text: "Not tested: no row trades often enough, with times out of the market between." };
+  const shown = (p) => `p = ${formatNumber(p, 3)}`;
+  const leader = found.row === best.row ? "" : ` The timing of row ${found.row} stands out most (${shown(found.p_value)}).`;
+  if (found.p_value_of_best === null) {
+    return { ...untested, text: `Not tested: the best row trades too seldom, or is always in the market.${leader}` };
+  }
+  const isObjection = found.p_value_of_best > USUAL;
+  const meaning = isObjection
+    ? "So it is not shown that it matters when it bought and sold."
+    : "So luck hardly explains when it bought and sold.";
+  return {
+    value: shown(found.p_value_of_best),
+    isObjection,
+    why: "one of so many rows would do as well at other times by luck",
+    text: `With the trades of all ${formatCounted(found.rows, "row")} moved to other times, one of them does as well as the best row in ${asPercent(found.p_value_of_best)} of cases. ${meaning}${leader}`,
+  };
+}
+
 function judgeDeflation(found, trials) {
   const known = [found?.dsr, found?.dsr_dependent].filter((one) => one !== null && one !== undefined);
   if (!known.length) return { value: null, isObjection: null, text: "Not known: its result is gone, or too short." };
@@ -118,6 +138,7 @@ export function Evidence({ sweep }) {
     ? [
         { name: "Overfitting (PBO)", ...judgeOverfitting(conclusion.overfitting) },
         { name: "Against buying and holding (SPA)", ...judgeSuperiority(conclusion.superiority) },
+        { name: "When it traded", ...judgeTiming(conclusion.timing, best) },
         { name: "After all trials", ...judgeDeflation(deflation, conclusion.trials) },
         { name: "Its own run", ...judgeRun(run.data) },
         { name: "Neighbors", ...describeStability(conclusion.stability, settings.objective.metric) },
