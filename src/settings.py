@@ -101,6 +101,9 @@ class Settings(BaseSettings):
     mongodb_database: str = Field(
         "backtesting", pattern=r"^[A-Za-z0-9_-]{1,63}$", description="MongoDB database for results."
     )
+    mongo_driver: Literal["motor", "pymongo"] = Field(
+        "motor", description="Driver of MongoDB: motor, or pymongo for PyMongo Async, which replaces it."
+    )
     model_sandbox: SandboxMode = Field(
         SandboxMode.STRICT, description="How model files are contained: strict, degraded or off."
     )
@@ -325,7 +328,7 @@ class Settings(BaseSettings):
         # A machine that can change the keys on their way can sign tokens.
         raise ValueError("a file that exists, an https:// address, or http:// of this machine")
 
-    @field_validator("auth", "log_format", mode="before")
+    @field_validator("auth", "log_format", "mongo_driver", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value

@@ -14,7 +14,7 @@ from src.stores.sqlite_users import SqliteUsers
 from src.stores.user_folders import UserFolders
 from src.wiring.adapters import DATASETS_FOLDER
 from src.wiring.identity import build_key_file
-from src.wiring.stores import RESERVE_BYTES, RESULTS_FILE, build_stores
+from src.wiring.stores import RESERVE_BYTES, RESULTS_FILE, build_mongo, build_stores
 
 
 @asynccontextmanager
@@ -41,10 +41,9 @@ async def open_users(settings: Settings) -> AsyncIterator[UserService]:
 
 def _build_records(settings: Settings) -> tuple[UserRecords, Callable[[], Awaitable[None]]]:
     if settings.mongodb_uri is not None:
-        from src.stores.mongo_connection import MongoDatabase  # noqa: PLC0415  (takes 1/8 s; only its users need it)
-        from src.stores.mongo_users import MongoUsers  # noqa: PLC0415
+        from src.stores.mongo_users import MongoUsers  # noqa: PLC0415  (takes 1/8 s; only its users need it)
 
-        mongo = MongoDatabase(settings.mongodb_uri.get_secret_value(), settings.mongodb_database)
+        mongo = build_mongo(settings.mongodb_uri, settings)
         return MongoUsers(mongo), mongo.close
     sqlite = SqliteDatabase(settings.storage_dir / RESULTS_FILE, reserve_bytes=RESERVE_BYTES)
     return SqliteUsers(sqlite), sqlite.close

@@ -78,12 +78,13 @@ SHOWN_TO = {"api": {"src.strategies.catalog", "src.strategies.registry", "src.st
 VENDOR_ROOMS = {
     "vectorbt": {"engines/vectorized.py"},
     "vectorbt_rust": {"engines/vectorized.py"},
-    "motor": {"stores/mongo_connection.py"},
+    "motor": {"stores/mongo_driver.py"},
     "pymongo": {
         f"stores/{name}.py"
         for name in (
             "mongo",
             "mongo_connection",
+            "mongo_driver",
             "mongo_jobs",
             "mongo_ledger",
             "mongo_opening",
