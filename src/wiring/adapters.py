@@ -14,11 +14,13 @@ from src.binance.archive import BinanceArchive
 from src.binance.exchange_ban import ExchangeBan
 from src.binance.funding import BinanceFunding
 from src.binance.source import BinanceSource
+from src.datasets.object_store import ObjectDatasets
 from src.datasets.reading.reader import BarFileReader
 from src.datasets.store import DiskDatasets
 from src.domain.market import SIMULATED
 from src.observing.meters import UNMEASURED, Meters
 from src.ports.clock import Clock
+from src.ports.computing import ModelRunner
 from src.ports.jobs import JobStore
 from src.ports.market import BarSource, DatasetStore, FundingSource
 from src.ports.stores import ResultStore, TrialLedger
@@ -27,7 +29,9 @@ from src.service.computing import ComputeQueue
 from src.settings import Settings
 from src.stores.measured import measure_store
 from src.stores.model_files import TEMPORARY_FOLDER, DiskModelFiles
+from src.stores.object_models import HeldModelRunner, ObjectModelFiles
 from src.stores.signing_key import KEYS_FOLDER, FileSigner
+from src.wiring.objects import Objects, build_objects
 from src.wiring.stores import build_stores
 
 BARS_FOLDER: Final = ".bars"
@@ -49,8 +53,10 @@ class Adapters:
     store: ResultStore
     ledger: TrialLedger
     job_store: JobStore
-    files: DiskModelFiles
-    runner: SandboxedModelRunner
+    files: DiskModelFiles | ObjectModelFiles
+    objects: Objects | None
+    sandbox: SandboxedModelRunner
+    runner: ModelRunner
     signer: FileSigner
     computing: ComputeQueue
     estimating: ComputeQueue
@@ -61,6 +67,8 @@ def build_adapters(settings: Settings, meters: Meters = UNMEASURED) -> Adapters:
     clock = SystemClock()
     binance = build_binance(settings, clock, meters)
     store, ledger, job_store = build_stores(settings)
+    objects = build_objects(settings, clock)
+    files, sandbox = build_model_files(settings, objects), build_sandbox(settings, meters)
     return Adapters(
         clock=clock,
         binance=binance,
@@ -69,23 +77,14 @@ def build_adapters(settings: Settings, meters: Meters = UNMEASURED) -> Adapters:
             "binance": binance,
             SIMULATED: SimulatedSource(clock=clock),
         },
-        datasets=build_datasets(settings, clock, meters),
+        datasets=build_datasets(settings, clock, objects, meters),
         store=measure_store(store, "results", meters.stores),
         ledger=measure_store(ledger, "trials", meters.stores),
         job_store=measure_store(job_store, "jobs", meters.stores),
-        files=DiskModelFiles(
-            settings.storage_dir,
-            max_bytes=settings.max_upload_bytes,
-            max_models_per_user=settings.max_models_per_user,
-        ),
-        runner=SandboxedModelRunner(
-            mode=settings.model_sandbox,
-            max_children=settings.model_processes or None,
-            deadline_s=settings.model_timeout_s,
-            memory_bytes=settings.model_memory_mb * 1024 * 1024,
-            storage=settings.storage_dir / TEMPORARY_FOLDER,
-            meters=meters,
-        ),
+        files=files,
+        objects=objects,
+        sandbox=sandbox,
+        runner=HeldModelRunner(sandbox, files) if isinstance(files, ObjectModelFiles) else sandbox,
         signer=FileSigner(settings.storage_dir / KEYS_FOLDER),
         computing=ComputeQueue(
             threads=settings.compute_threads,
@@ -140,17 +139,48 @@ def build_funding(settings: Settings, clock: Clock) -> FundingSource | None:
     )
 
 
-def build_datasets(settings: Settings, clock: Clock, meters: Meters = UNMEASURED) -> DatasetStore:
-    """Return the store of users' datasets, under the storage folder."""
+def build_model_files(settings: Settings, objects: Objects | None) -> DiskModelFiles | ObjectModelFiles:
+    """Return the store of users' model files: under the storage folder, or as objects."""
+    most = settings.max_models_per_user
+    disk = DiskModelFiles(settings.storage_dir, max_bytes=settings.max_upload_bytes, max_models_per_user=most)
+    return disk if objects is None else ObjectModelFiles(disk, objects.models, max_models_per_user=most)
+
+
+def build_sandbox(settings: Settings, meters: Meters) -> SandboxedModelRunner:
+    """Return what opens model files."""
+    return SandboxedModelRunner(
+        mode=settings.model_sandbox,
+        max_children=settings.model_processes or None,
+        deadline_s=settings.model_timeout_s,
+        memory_bytes=settings.model_memory_mb * 1024 * 1024,
+        storage=settings.storage_dir / TEMPORARY_FOLDER,
+        meters=meters,
+    )
+
+
+def build_datasets(
+    settings: Settings, clock: Clock, objects: Objects | None = None, meters: Meters = UNMEASURED
+) -> DatasetStore:
+    """Return the store of users' datasets: under the storage folder, or as objects."""
     folder = settings.storage_dir / DATASETS_FOLDER
+    reader = BarFileReader(
+        max_rows=settings.max_bars,
+        timeout_s=settings.request_timeout_s,
+        folder=folder,
+        meter=meters.queue("uploads"),
+    )
+    if objects is not None:
+        return ObjectDatasets(
+            objects.datasets,
+            folder,
+            reader=reader,
+            clock=clock,
+            max_bytes=settings.max_upload_bytes,
+            max_datasets_per_user=settings.max_datasets_per_user,
+        )
     return DiskDatasets(
         folder,
-        reader=BarFileReader(
-            max_rows=settings.max_bars,
-            timeout_s=settings.request_timeout_s,
-            folder=folder,
-            meter=meters.queue("uploads"),
-        ),
+        reader=reader,
         clock=clock,
         max_bytes=settings.max_upload_bytes,
         max_datasets_per_user=settings.max_datasets_per_user,

@@ -6,14 +6,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from src.bars.clock import SystemClock
-from src.ports.stores import UserRecords
+from src.ports.stores import UserFiles, UserRecords
 from src.service.users import UserService
 from src.settings import Settings
 from src.stores.sqlite_database import SqliteDatabase
 from src.stores.sqlite_users import SqliteUsers
-from src.stores.user_folders import UserFolders
+from src.stores.user_folders import AllUserFiles, UserFolders
 from src.wiring.adapters import DATASETS_FOLDER
 from src.wiring.identity import build_key_file
+from src.wiring.objects import build_objects
 from src.wiring.stores import RESERVE_BYTES, RESULTS_FILE, build_mongo, build_stores
 
 
@@ -22,16 +23,22 @@ async def open_users(settings: Settings) -> AsyncIterator[UserService]:
     """Open the stores for the operator, beside a running service; they close with the block."""
     results, _, jobs = build_stores(settings)
     records, close = _build_records(settings)
-    keys = build_key_file(settings)
+    keys, clock = build_key_file(settings), SystemClock()
+    models: UserFiles = UserFolders(settings.storage_dir)
+    datasets: UserFiles = UserFolders(settings.storage_dir / DATASETS_FOLDER)
+    objects = build_objects(settings, clock)
+    if objects is not None:
+        # What was stored here before the setting was given is the user's too.
+        models, datasets = AllUserFiles(objects.models, models), AllUserFiles(objects.datasets, datasets)
     try:
         yield UserService(
             records=records,
             results=results,
             jobs=jobs,
-            models=UserFolders(settings.storage_dir),
-            datasets=UserFolders(settings.storage_dir / DATASETS_FOLDER),
+            models=models,
+            datasets=datasets,
             keys=keys,
-            clock=SystemClock(),
+            clock=clock,
         )
     finally:
         keys.close()

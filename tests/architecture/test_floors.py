@@ -30,6 +30,7 @@ FLOORS = {
     "bars": 3,
     "binance": 3,
     "bar_cache": 3,
+    "objects": 3,
     "datasets": 3,
     "sandbox": 3,
     "stores": 3,
@@ -53,16 +54,17 @@ NEIGHBORS = {
     "binance": {"bars"},
     "bar_cache": {"bars", "binance"},
     "concurrency": {"observing"},
-    "datasets": {"bars"},
+    "datasets": {"bars", "objects"},
     "engines": {"indicators"},
     "judgement": {"metrics"},
+    "stores": {"objects"},
     "tearsheet": {"metrics"},
     "strategies": {"indicators"},
     "sweeps": {"engines", "indicators", "judgement", "metrics", "strategies"},
 }
 """Rooms of the same floor that a room may import from: one way only, as `test_rooms_import_in_no_circle` checks."""
 
-ADAPTERS = {"bars", "binance", "bar_cache", "datasets", "sandbox", "stores", "jobs", "identity"}
+ADAPTERS = {"bars", "binance", "bar_cache", "objects", "datasets", "sandbox", "stores", "jobs", "identity"}
 
 HIDDEN_FROM = {
     "service": ADAPTERS,
@@ -92,6 +94,7 @@ VENDOR_ROOMS = {
             "mongo_turns",
         )
     },
+    "obstore": {"objects/bucket.py"},
     "aiosqlite": {"stores/sqlite_database.py"},
     "jwt": {"identity/tokens.py"},
     "sqlite3": {
