@@ -27,8 +27,11 @@ RESERVE_BYTES: Final = 8 * 1024 * 1024
 """Deleting a result of 3 million bars writes less than a mebibyte; returning its pages to the disk, two at a time."""
 
 
-def build_stores(settings: Settings) -> tuple[ResultStore, TrialLedger, JobStore]:
-    """Return the stores of results, trials and jobs; all share a connection, which the result store closes."""
+def build_stores(settings: Settings, mongo: MongoDatabase | None = None) -> tuple[ResultStore, TrialLedger, JobStore]:
+    """Return the stores of results, trials and jobs; all share a connection, which the result store closes.
+
+    `mongo` is the database of MONGODB_URI, if it is open already.
+    """
     quota = ResultQuota(max_results=settings.max_results_per_user, max_bytes=settings.max_result_bytes_per_user)
     of_ledgers = LedgerQuota(max_bytes_per_user=settings.max_ledger_bytes_per_user, max_bytes=settings.max_ledger_bytes)
     if settings.mongodb_uri is not None:
@@ -36,7 +39,7 @@ def build_stores(settings: Settings) -> tuple[ResultStore, TrialLedger, JobStore
         from src.stores.mongo_jobs import MongoJobs  # noqa: PLC0415
         from src.stores.mongo_ledger import MongoTrialLedger  # noqa: PLC0415
 
-        mongo = build_mongo(settings.mongodb_uri, settings)
+        mongo = mongo or build_mongo(settings.mongodb_uri, settings)
         ledger = BoundedTrialLedger(MongoTrialLedger(mongo), of_ledgers)
         return MongoStore(mongo, quota=quota), ledger, MongoJobs(mongo)
     sqlite = SqliteDatabase(settings.storage_dir / RESULTS_FILE, reserve_bytes=RESERVE_BYTES)

@@ -89,6 +89,7 @@ VENDOR_ROOMS = {
             "mongo_driver",
             "mongo_jobs",
             "mongo_ledger",
+            "mongo_limits",
             "mongo_opening",
             "mongo_saves",
             "mongo_turns",
