@@ -27,7 +27,7 @@ from src.stores.model_sidecars import build_sidecar, read_model_file, to_sidecar
 TEMPORARY_FOLDER: Final = ".tmp"
 """User ids begin with a letter or digit, so no user's folder can have this name."""
 
-_API_FOLDER: Final = "storage"  # the root of relative paths in the APIs, for any STORAGE_DIR
+API_FOLDER: Final = "storage"  # the root of relative paths in the APIs, for any STORAGE_DIR
 _WRITE_BYTES: Final = 1024 * 1024
 _MIN_SIDECAR_AGE_S: Final = 86_400.0
 
@@ -52,7 +52,7 @@ class DiskModelFiles:
 
     def __init__(self, storage_dir: Path, *, max_bytes: int, max_models_per_user: int) -> None:
         self._root = storage_dir.resolve()
-        self._roots = tuple(dict.fromkeys((str(self._root), str(storage_dir.absolute()), _API_FOLDER)))
+        self._roots = tuple(dict.fromkeys((str(self._root), str(storage_dir.absolute()), API_FOLDER)))
         self._max_bytes = max_bytes
         self._max_models = max_models_per_user
         self._counting = threading.Lock()
@@ -111,7 +111,7 @@ class DiskModelFiles:
         anything else, and if only another user has such a file.
         """
         folder = self._folder(user_id)
-        name = self.name_in(reference, user_id)
+        name = self._name_in(reference, user_id)
         file = await _on_disk(_read_in_real_folder, folder, name, user_id) if name else None
         if file is None:
             raise model_not_found(user_id, reference)
@@ -125,6 +125,10 @@ class DiskModelFiles:
         if removed:
             logger.info("leftover files removed: count=%d", removed)
         return removed
+
+    def path_of(self, user_id: str, name: str) -> Path:
+        """Return where a user's file of that name is, or would be."""
+        return self._folder(user_id) / name
 
     def _folder(self, user_id: str) -> Path:
         return self._root / check_user_id(user_id)
@@ -185,7 +189,7 @@ class DiskModelFiles:
         if len(_stored_names(self._folder(user_id))) >= self._max_models:
             raise too_many_models(user_id, self._max_models)
 
-    def name_in(self, reference: str, user_id: str) -> str | None:
+    def _name_in(self, reference: str, user_id: str) -> str | None:
         """Return the file name in a reference; None if it cannot be a file of this user."""
         for root in self._roots:
             prefix = f"{root}/{user_id}/"

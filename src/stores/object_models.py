@@ -12,14 +12,16 @@ from src.domain.signals import Features, OutputKind, Predictions
 from src.files.unfinished import owner_mark
 from src.objects.user_objects import ObjectRecord, TooMany, UserObjects
 from src.ports.computing import ModelRunner
-from src.stores.model_files import DiskModelFiles, model_not_found, too_many_models
+from src.stores.model_files import API_FOLDER, DiskModelFiles, model_not_found, too_many_models
+from src.stores.model_names import is_stored_name
 from src.stores.model_sidecars import from_kept, to_kept
 
 
 class ObjectModelFiles:
     """The ModelFileStore of several hosts: the files of one request are on this host's disk, stored ones are objects.
 
-    The path of a stored file is that of this host's copy, which need not be there: see `HeldModelRunner`.
+    The path of a stored file is what it would be on this host's disk, for clients; nothing is there. What opens a file
+    gets the path of a copy: see `HeldModelRunner`.
 
     Parameters
     ----------
@@ -76,14 +78,14 @@ class ObjectModelFiles:
             raise too_many_models(file.user_id, self._max_models) from None
         except FileNotFoundError as error:
             raise model_not_found(file.user_id, name) from error
-        return dataclasses.replace(stored, path=self._objects.path(record), is_temporary=False)
+        return self._file(record)
 
     async def list(self, user_id: str) -> Sequence[ModelFile]:
         return [self._file(record) for record in await self._objects.records(check_user_id(user_id))]
 
     async def get(self, user_id: str, reference: str) -> ModelFile:
-        """Return a user's file; see `DiskModelFiles.get`. An absolute path is one of STORAGE_DIR, on any host."""
-        name = self._disk.name_in(reference, check_user_id(user_id))
+        """Return a user's file; see `DiskModelFiles.get`. An absolute path may be one of another host's STORAGE_DIR."""
+        name = _name_in(reference, check_user_id(user_id))
         record = await self._objects.find(user_id, name) if name else None
         if record is None:
             raise model_not_found(user_id, reference)
@@ -117,11 +119,19 @@ class ObjectModelFiles:
     def _file(self, record: ObjectRecord) -> ModelFile:
         return from_kept(
             record.about,
-            self._objects.path(record),
+            self._disk.path_of(record.user_id, record.name),
             user_id=record.user_id,
             size_bytes=record.size_bytes,
             sha256=record.sha256,
         )
+
+
+def _name_in(reference: str, user_id: str) -> str | None:
+    """Return the file name in a reference; None if it cannot be a file of this user."""
+    folder, slash, name = reference.rpartition("/")
+    is_absolute = folder.startswith("/") and not {"", ".", ".."} & set(folder[1:].split("/"))
+    is_in_folder = folder == f"{API_FOLDER}/{user_id}" or (is_absolute and folder.endswith(f"/{user_id}"))
+    return name if is_stored_name(name) and (not slash or is_in_folder) else None
 
 
 class HeldModelRunner:

@@ -70,6 +70,10 @@ async def keep(files: ObjectModelFiles, **overrides: Any) -> ModelFile:
     return await files.keep(replace(await receive(files, **overrides), training=window), DESCRIPTION)
 
 
+def files_in(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+
+
 class OpeningRunner:
     """Reads the file instead of opening it in a sandbox."""
 
@@ -89,21 +93,21 @@ async def test_model_of_one_host_runs_at_another(open_host: OpenHost, tmp_path: 
     assert found == replace(stored, path=found.path)
     assert (found.description, found.model_name, found.path.name) == (DESCRIPTION, "Mine", stored.path.name)
     assert not found.path.exists()  # a list fetches nothing
+    assert found.path == tmp_path / "b" / "ann" / stored.path.name
     assert await opened(open_host("b"), found) == CONTENT
-    assert found.path.read_bytes() == CONTENT
-    assert found.path.is_relative_to(tmp_path / "b")
-    for reference in (stored.path.name, f"storage/ann/{stored.path.name}", f"{tmp_path}/b/ann/{stored.path.name}"):
+    for reference in (stored.path.name, f"storage/ann/{stored.path.name}", str(stored.path), str(found.path)):
         assert (await open_host("b").get("ann", reference)).sha256 == stored.sha256
 
 
 async def test_nothing_temporary_stays_after_keeping(open_host: OpenHost, tmp_path: Path) -> None:
     files = open_host("a")
     stored = await keep(files)
-    assert [path for path in (tmp_path / "a").rglob("*") if path.is_file()] == [stored.path]
+    [copy] = files_in(tmp_path / "a")
+    assert copy == f".objects/models/ann/{stored.path.name}/{copy.split('/')[4]}/{stored.path.name}"
     temporary = await receive(files)
     assert await opened(files, temporary) == CONTENT
     await files.delete(temporary)
-    assert [path for path in (tmp_path / "a").rglob("*") if path.is_file()] == [stored.path]
+    assert files_in(tmp_path / "a") == [copy]
 
 
 async def test_other_users_and_names_are_not_found(open_host: OpenHost) -> None:
@@ -114,7 +118,9 @@ async def test_other_users_and_names_are_not_found(open_host: OpenHost) -> None:
         ("bob", f"storage/ann/{stored.path.name}"),
         ("ann", "other.pkl"),
         ("ann", f"../ann/{stored.path.name}"),
-        ("ann", str(stored.path)),
+        ("ann", f"{stored.path}/../{stored.path.name}"),
+        ("ann", f"storage/bob/{stored.path.name}"),
+        ("ann", f"{stored.path}/"),
     ):
         with pytest.raises(ModelNotFound, match="does not exist or belongs to another user"):
             await files.get(user, reference)
@@ -164,7 +170,8 @@ async def test_stopped_object_store_stores_nothing(open_host: OpenHost, storage:
 async def test_link_in_the_cache_is_not_followed(open_host: OpenHost, tmp_path: Path) -> None:
     stored = await keep(open_host("a"))
     (tmp_path / "secret").write_bytes(CONTENT)
-    stored.path.unlink()
-    stored.path.symlink_to(tmp_path / "secret")
+    copy = tmp_path / "a" / files_in(tmp_path / "a")[0]
+    copy.unlink()
+    copy.symlink_to(tmp_path / "secret")
     with pytest.raises(StoreUnavailable):
         await opened(open_host("a"), stored)
