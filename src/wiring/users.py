@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from src.bars.clock import SystemClock
+from src.ports.clock import Clock
 from src.ports.stores import UserFiles, UserRecords
 from src.service.users import UserService
 from src.settings import Settings
@@ -21,15 +22,11 @@ from src.wiring.stores import RESERVE_BYTES, RESULTS_FILE, build_mongo, build_st
 @asynccontextmanager
 async def open_users(settings: Settings) -> AsyncIterator[UserService]:
     """Open the stores for the operator, beside a running service; they close with the block."""
+    clock = SystemClock()
+    models, datasets = _build_files(settings, clock)
     results, _, jobs = build_stores(settings)
     records, close = _build_records(settings)
-    keys, clock = build_key_file(settings), SystemClock()
-    models: UserFiles = UserFolders(settings.storage_dir)
-    datasets: UserFiles = UserFolders(settings.storage_dir / DATASETS_FOLDER)
-    objects = build_objects(settings, clock)
-    if objects is not None:
-        # What was stored here before the setting was given is the user's too.
-        models, datasets = AllUserFiles(objects.models, models), AllUserFiles(objects.datasets, datasets)
+    keys = build_key_file(settings)
     try:
         yield UserService(
             records=records,
@@ -44,6 +41,16 @@ async def open_users(settings: Settings) -> AsyncIterator[UserService]:
         keys.close()
         await close()
         await results.close()
+
+
+def _build_files(settings: Settings, clock: Clock) -> tuple[UserFiles, UserFiles]:
+    """Return users' models and datasets: those of this host, and with OBJECT_STORE_URL those of all hosts."""
+    models, datasets = UserFolders(settings.storage_dir), UserFolders(settings.storage_dir / DATASETS_FOLDER)
+    objects = build_objects(settings, clock)
+    if objects is None:
+        return models, datasets
+    # What was stored here before the setting was given is the user's too.
+    return AllUserFiles(objects.models, models), AllUserFiles(objects.datasets, datasets)
 
 
 def _build_records(settings: Settings) -> tuple[UserRecords, Callable[[], Awaitable[None]]]:
