@@ -20,6 +20,7 @@ from src.domain.sandbox_mode import SandboxMode
 
 _HOST_NAME: Final = re.compile(r"\*|(\*\.)?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|[0-9a-f:]*:[0-9a-f:.]*")
 
+_BUCKET: Final = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?")
 _SCHEDULER: Final = re.compile(r"(tls|tcp)://([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}")
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _NOT_FOR_USERS: Final = frozenset({"authorization", "cookie", "host", "origin", "x-api-key"})
@@ -101,6 +102,20 @@ class Settings(BaseSettings):
     )
     mongodb_database: str = Field(
         "backtesting", pattern=r"^[A-Za-z0-9_-]{1,63}$", description="MongoDB database for results."
+    )
+    mongo_driver: Literal["motor", "pymongo"] = Field(
+        "motor", description="Driver of MongoDB: motor, or pymongo for PyMongo Async, which replaces it."
+    )
+    object_store_url: str | None = Field(
+        None,
+        description="Object storage for users' models and datasets, s3://bucket/prefix, shared by several hosts; if "
+        "empty, they are under STORAGE_DIR. AWS_* of the environment give endpoint, region and credentials.",
+    )
+    object_store_timeout_s: float = Field(
+        20.0, gt=0, le=600, description="Seconds that a request to object storage may take; one more for each MiB."
+    )
+    object_cache_mb: int = Field(
+        2048, ge=16, le=1_048_576, description="MiB of copies of objects under STORAGE_DIR; those not used go first."
     )
     model_sandbox: SandboxMode = Field(
         SandboxMode.STRICT, description="How model files are contained: strict, degraded or off."
@@ -326,7 +341,7 @@ class Settings(BaseSettings):
         # A machine that can change the keys on their way can sign tokens.
         raise ValueError("a file that exists, an https:// address, or http:// of this machine")
 
-    @field_validator("auth", "log_format", mode="before")
+    @field_validator("auth", "log_format", "mongo_driver", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
@@ -338,6 +353,13 @@ class Settings(BaseSettings):
         if mode is AuthMode.JWT and lacking:
             raise ValueError(f"jwt only together with {', '.join(lacking)}; or none, header, keys")
         return mode
+
+    @field_validator("object_store_url")
+    @classmethod
+    def _is_bucket(cls, url: str | None) -> str | None:
+        if url is not None and not _BUCKET.fullmatch(url):
+            raise ValueError("s3://bucket or s3://bucket/prefix, without credentials")
+        return url
 
     @field_validator("graceful_stop_s")
     @classmethod
@@ -425,6 +447,10 @@ class Settings(BaseSettings):
     @property
     def max_job_bytes_per_user(self) -> int:
         return self.max_job_mb_per_user * 1024 * 1024
+
+    @property
+    def object_cache_bytes(self) -> int:
+        return self.object_cache_mb * 1024 * 1024
 
     @property
     def market_cache_bytes(self) -> int:

@@ -40,7 +40,7 @@ async def main(url: str, folder: str, now_ms: str, first: str, count: str) -> No
         deadline_s=20,
         weight_per_minute=10**6,
         clock=clock,
-        shared_ban=ExchangeBan(Path(folder) / ".rate-limit"),
+        shared_limits=ExchangeBan(Path(folder) / ".rate-limit"),
     )
     source = CachedSource(remote, store=BarStore(Path(folder), max_bytes=10**9), clock=clock)
     try:

@@ -13,6 +13,7 @@ from src.domain.jobs import ChunkSpan, Idempotency, Job, JobKind, JobOutcome, Jo
 from src.domain.sweeps import SweepRequest, SweptParameter
 from src.ports.jobs import JobHandle, JobStore
 from src.stores.mongo_connection import MongoDatabase
+from src.stores.mongo_driver import DEFAULT_DRIVER, DriverName
 from src.stores.mongo_jobs import MongoJobs
 from src.stores.sqlite_database import SqliteDatabase
 from src.stores.sqlite_jobs import SqliteJobs
@@ -23,11 +24,11 @@ LEASE_MS = 15_000
 PROGRESS = JobProgress(total=100, rate=2.5, best_so_far=1.5)
 
 
-def open_job_store(place: str) -> tuple[JobStore, SqliteDatabase | MongoDatabase]:
+def open_job_store(place: str, driver: DriverName = DEFAULT_DRIVER) -> tuple[JobStore, SqliteDatabase | MongoDatabase]:
     """Open the jobs of a file, or of a database that `mongodb://…/?…#name` names; close what comes second."""
     if place.startswith("mongodb"):
         uri, _, name = place.partition("#")
-        mongo = MongoDatabase(uri, name)
+        mongo = MongoDatabase(uri, name, driver=driver)
         return MongoJobs(mongo), mongo
     sqlite = SqliteDatabase(Path(place))
     return SqliteJobs(sqlite), sqlite

@@ -19,6 +19,8 @@ from typing import Any
 import bson
 from pymongo import MongoClient
 
+from src.stores.mongo_driver import DriverName
+
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 OP_MSG = 2013
 HEADER = struct.Struct("<iiii")
@@ -42,6 +44,11 @@ def backend_port() -> int:
 
 def backend_uri() -> str:
     return f"mongodb://127.0.0.1:{backend_port()}/?directConnection=true"
+
+
+def driver_of(store_kind: str) -> DriverName:
+    """Return the driver of a suite's kind of store."""
+    return "pymongo" if store_kind == "pymongo" else "motor"
 
 
 class MongoServer:

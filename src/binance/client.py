@@ -17,7 +17,6 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 from tenacity.wait import wait_exponential_jitter
 
 from src.binance.clock_skew import ClockSkew
-from src.binance.exchange_ban import ExchangeBan
 from src.binance.weight import WeightBudget
 from src.domain.errors import (
     ExchangeRefused,
@@ -29,6 +28,7 @@ from src.domain.errors import (
 )
 from src.observing.meters import UNMEASURED, ExchangeMeter
 from src.ports.clock import Clock
+from src.ports.market import SharedLimits
 
 logger = logging.getLogger(__name__)
 Content = TypeVar("Content")
@@ -87,8 +87,8 @@ class BinanceApi:
         Request weight that all requests together may use in a minute.
     clock
         This machine's time of day.
-    shared_ban
-        The ban that all processes of this machine share; None if there is only one process.
+    shared_limits
+        What all processes share of the exchange's limits; None if there is only one process.
     monotonic, sleep
         A clock in seconds that never goes back, and a function that waits on it.
     meter
@@ -102,7 +102,7 @@ class BinanceApi:
         timeout_s: float,
         weight_per_minute: int,
         clock: Clock,
-        shared_ban: ExchangeBan | None = None,
+        shared_limits: SharedLimits | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         meter: ExchangeMeter = UNMEASURED,
@@ -114,7 +114,7 @@ class BinanceApi:
         self._meter = meter
         self._monotonic = monotonic
         self._sleep = sleep
-        self._budget = WeightBudget(weight_per_minute, shared=shared_ban, monotonic=monotonic, sleep=sleep)
+        self._budget = WeightBudget(weight_per_minute, shared=shared_limits, monotonic=monotonic, sleep=sleep)
         self._slots = asyncio.Semaphore(_CONNECTIONS)
         self.skew: Final = ClockSkew()
         self._preferred = 0

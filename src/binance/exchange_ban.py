@@ -20,7 +20,7 @@ _MAX_BAN_S: Final = 7 * 86_400.0
 
 
 class ExchangeBan:
-    """The end of a pause, in a file, by the machine's time of day.
+    """The SharedLimits of one machine: the end of a pause, in a file, by the machine's time of day.
 
     Each process also keeps in memory the pause that it was ordered itself. If the file cannot be read or written, the
     others continue until the exchange refuses their own requests.
@@ -67,3 +67,7 @@ class ExchangeBan:
                 os.close(lock)
         except OSError as error:
             logger.warning("shared exchange ban not written: file=%s error=%s", self._file.name, error)
+
+    async def reserve(self, weight: int, *, per_minute: int) -> float:  # noqa: ARG002  (of the protocol)
+        """Return 0: each process sees the weight that others of its address used in the exchange's responses."""
+        return 0.0

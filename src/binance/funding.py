@@ -12,11 +12,11 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from src.binance.client import BinanceApi
-from src.binance.exchange_ban import ExchangeBan
 from src.concurrency.single_flight import SingleFlight
 from src.domain.errors import ExchangeError, ExchangeTimeout, ServiceError, SymbolNotFound
 from src.domain.funding_rates import MINUTE_MS, FundingRates, build_rates
 from src.ports.clock import Clock
+from src.ports.market import SharedLimits
 
 PATH: Final = "/fapi/v1/fundingRate"
 FIRST_MS: Final = 1_567_296_000_000
@@ -55,8 +55,8 @@ class BinanceFunding:
         Seconds that one call of `rates` may take.
     clock
         Until when rates are asked for.
-    shared_ban
-        The ban of the futures API that all processes of this machine share; None if there is only one process.
+    shared_limits
+        What all processes share of the futures API's limits; None if there is only one process.
     monotonic, sleep
         A clock in seconds that never goes back, and a function that waits on it.
     """
@@ -68,7 +68,7 @@ class BinanceFunding:
         timeout_s: float,
         deadline_s: float,
         clock: Clock,
-        shared_ban: ExchangeBan | None = None,
+        shared_limits: SharedLimits | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -77,7 +77,7 @@ class BinanceFunding:
             timeout_s=timeout_s,
             weight_per_minute=_WEIGHT_PER_MINUTE,
             clock=clock,
-            shared_ban=shared_ban,
+            shared_limits=shared_limits,
             monotonic=monotonic,
             sleep=sleep,
         )

@@ -15,7 +15,6 @@ from src.bars.quality_warnings import describe_quality
 from src.bars.ranges import check_whole_range, describe_range
 from src.binance.client import BinanceApi
 from src.binance.clock_skew import ClockSkew
-from src.binance.exchange_ban import ExchangeBan
 from src.binance.order_filters import read_filters
 from src.binance.paging import FetchPage, collect_newest, collect_oldest
 from src.domain.error_text import FieldName, Written
@@ -26,6 +25,7 @@ from src.domain.market import Listing, MarketRequest, MarketSeries
 from src.domain.symbols import normalise_symbol
 from src.observing.meters import UNMEASURED, ExchangeMeter
 from src.ports.clock import Clock
+from src.ports.market import SharedLimits
 
 _KLINES_WEIGHT: Final = 2
 _KLINES_MAX_BYTES: Final = 2 * 1024 * 1024
@@ -50,8 +50,8 @@ class BinanceSource:
         Request weight that all requests together may use in a minute.
     clock
         Decides which bars are closed, unless it is ahead of the exchange's clock.
-    shared_ban
-        The ban that all processes of this machine share; None if there is only one process.
+    shared_limits
+        What all processes share of the exchange's limits; None if there is only one process.
     monotonic, sleep
         A clock in seconds that never goes back, and a function that waits on it.
     meter
@@ -66,7 +66,7 @@ class BinanceSource:
         deadline_s: float,
         weight_per_minute: int,
         clock: Clock,
-        shared_ban: ExchangeBan | None = None,
+        shared_limits: SharedLimits | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         meter: ExchangeMeter = UNMEASURED,
@@ -76,7 +76,7 @@ class BinanceSource:
             timeout_s=timeout_s,
             weight_per_minute=weight_per_minute,
             clock=clock,
-            shared_ban=shared_ban,
+            shared_limits=shared_limits,
             monotonic=monotonic,
             sleep=sleep,
             meter=meter,

@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from src.binance.exchange_ban import ExchangeBan
 from src.domain.errors import ExchangeUnavailable
+from src.ports.market import SharedLimits
 
 _WINDOW_S: Final = 60.0
 
@@ -26,7 +26,7 @@ class WeightBudget:
     per_minute
         Weight allowed in any 60 seconds.
     shared
-        The ban that all processes of this machine share; None if there is only one process.
+        What all processes share of the exchange's limits; None if there is only one process.
     monotonic, sleep
         A clock in seconds that never goes back, and a function that waits on it.
     """
@@ -35,7 +35,7 @@ class WeightBudget:
         self,
         per_minute: int,
         *,
-        shared: ExchangeBan | None = None,
+        shared: SharedLimits | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -53,10 +53,18 @@ class WeightBudget:
         Raises ExchangeUnavailable at once, with the seconds to wait, if the wait would end after `until`, a time of the
         monotonic clock.
         """
-        while (wait_s := self._wait_s(weight)) > 0:
+        while True:
+            while (wait_s := self._wait_s(weight)) > 0:
+                self._check(wait_s, until)
+                await self._sleep(wait_s)
+            # Before the others are asked, as requests of this process wait beside this one.
+            booked = self._book(weight)
+            wait_s = 0.0 if self._shared is None else await self._shared.reserve(weight, per_minute=self._per_minute)
+            if wait_s <= 0:
+                return
+            self._cancel(booked)
             self._check(wait_s, until)
             await self._sleep(wait_s)
-        self._book(weight)
 
     def ensure_open(self, *, until: float) -> None:
         """Raise ExchangeUnavailable if the exchange's pause ends after `until`."""
@@ -109,6 +117,14 @@ class WeightBudget:
         while self._spent and self._spent[0][0] <= horizon:
             self._total -= self._spent.popleft()[1]
 
-    def _book(self, weight: int) -> None:
-        self._spent.append((self._monotonic(), weight))
+    def _book(self, weight: int) -> tuple[float, int]:
+        booked = (self._monotonic(), weight)
+        self._spent.append(booked)
         self._total += weight
+        return booked
+
+    def _cancel(self, booked: tuple[float, int]) -> None:
+        """Take back weight that was not used, unless its minute is over."""
+        if booked in self._spent:
+            self._spent.remove(booked)
+            self._total -= booked[1]

@@ -46,11 +46,27 @@ def encode(dataset: Dataset, content: Bars | FundingRates) -> bytes:
 
 
 def _encode(dataset: Dataset, time_ms: NDArray[np.int64], *numbers: NDArray[np.float64]) -> bytes:
-    head = json.dumps({**asdict(dataset), "interval": dataset.interval.name}, allow_nan=False).encode()
+    head = json.dumps(to_plain(dataset), allow_nan=False).encode()
     columns = [time_ms.astype("<i8"), *(column.astype("<f8") for column in numbers)]
     body = b"".join(column.tobytes() for column in columns)
     marks = " ".join(hashlib.sha256(part).hexdigest() for part in (head, body)).encode()
     return b"".join([_MAGIC, b" ", marks, b"\n", head, b"\n", body])
+
+
+def to_plain(dataset: Dataset) -> dict[str, Any]:
+    """Return a description as JSON; `from_plain` reads it."""
+    return {**asdict(dataset), "interval": dataset.interval.name}
+
+
+def from_plain(stored: Mapping[str, Any]) -> Dataset:
+    """Return the description that `to_plain` wrote.
+
+    Raises KeyError, TypeError, ValueError or InvalidInput for anything else.
+    """
+    plain = dict(stored)
+    quality, interval = _quality(plain.pop("quality")), Interval.named(plain.pop("interval"))
+    warnings, kind = tuple(plain.pop("warnings")), DatasetKind(plain.pop("kind", DatasetKind.BARS))
+    return Dataset(**plain, interval=interval, quality=quality, warnings=warnings, kind=kind)
 
 
 def read_head(path: Path) -> Dataset:
@@ -98,10 +114,7 @@ def _read_head(file: BinaryIO) -> tuple[Dataset, str]:
     head = file.readline(_MAX_LINE_BYTES).removesuffix(b"\n")
     if len(marks) != 3 or marks[0] != _MAGIC or hashlib.sha256(head).hexdigest().encode() != marks[1]:
         raise DamagedDataset("its head is cut or altered")
-    plain = json.loads(head)
-    quality, interval = _quality(plain.pop("quality")), Interval.named(plain.pop("interval"))
-    warnings, kind = tuple(plain.pop("warnings")), DatasetKind(plain.pop("kind", DatasetKind.BARS))
-    return Dataset(**plain, interval=interval, quality=quality, warnings=warnings, kind=kind), marks[2].decode()
+    return from_plain(json.loads(head)), marks[2].decode()
 
 
 def _quality(plain: Mapping[str, Any]) -> DataQuality:

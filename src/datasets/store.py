@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
-import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import IO, Final, TypeVar
+from typing import Final, TypeVar
 
 from src.datasets.files import DamagedDataset, OtherKind, encode, read_head, read_rates
-from src.datasets.reading.checking import check_rows
-from src.datasets.reading.rate_rows import check_rates
-from src.datasets.reading.reader import BarFileReader, BarFileRows
-from src.datasets.reading.table import RATE
+from src.datasets.reading.reader import BarFileReader
 from src.datasets.reading.times import parse_zone
+from src.datasets.receiving import DatasetReceiver
 from src.datasets.source import DatasetSource
 from src.domain.bars import Bars
-from src.domain.datasets import BarFileDeclaration, Dataset, DatasetKind, check_dataset_name
-from src.domain.errors import Conflict, InvalidInput, SourceNotFound, StoreUnavailable, file_too_large
+from src.domain.datasets import BarFileDeclaration, Dataset, check_dataset_name
+from src.domain.errors import Conflict, InvalidInput, SourceNotFound, StoreUnavailable
 from src.domain.funding_rates import FundingRates
 from src.domain.model_files import check_user_id
-from src.domain.symbols import normalise_symbol
 from src.files.disk_work import DiskWork
 from src.files.unfinished import open_in_folder, remove_if_empty, remove_unfinished, unfinished_name
 from src.files.writing import sync, write_synced
@@ -52,9 +47,7 @@ class DiskDatasets:
         self, folder: Path, *, reader: BarFileReader, clock: Clock, max_bytes: int, max_datasets_per_user: int
     ) -> None:
         self._root = folder.absolute()
-        self._reader = reader
-        self._clock = clock
-        self._max_bytes = max_bytes
+        self._receiver = DatasetReceiver(self._root, reader=reader, clock=clock, max_bytes=max_bytes)
         self._max_datasets = max_datasets_per_user
         self._counting = threading.Lock()
 
@@ -71,18 +64,11 @@ class DiskDatasets:
         path = self._path(user_id, name)
         parse_zone(declared.timezone)  # a wrong zone is rejected before the file is read
         await _on_disk(self._check_room, path)
-        # A nameless file: the system frees it even if this process dies.
-        with await _on_disk(self._nameless_file) as upload:
-            sha256, size_bytes = await self._stream(upload, chunks)
-            rows = await self._reader.read(upload, declared, user_id=user_id)
-        now_ms = self._clock.now_ms()
-
-        def build() -> Dataset:
-            dataset, content = _build(rows, declared, path.stem, user_id, original_filename, size_bytes, sha256, now_ms)
-            self._keep(path, dataset, content)
-            return dataset
-
-        return await _on_disk(build)
+        dataset, content = await self._receiver.receive(
+            user_id=user_id, name=path.stem, original_filename=original_filename, declared=declared, chunks=chunks
+        )
+        await _on_disk(self._keep, path, dataset, content)
+        return dataset
 
     async def list(self, user_id: str) -> Sequence[Dataset]:
         return await _on_disk(self._read_folder, self._folder(user_id))
@@ -93,21 +79,21 @@ class DiskDatasets:
     async def source(self, user_id: str, name: str) -> DatasetSource:
         path = self._known_path(user_id, name)
         if not await _on_disk(_is_plain_file, path):
-            raise _not_found(name)
+            raise dataset_not_found(name)
         return DatasetSource(path)
 
     async def rates(self, user_id: str, name: str) -> tuple[Dataset, FundingRates]:
-        return await _on_disk(_read_rates_of, self._known_path(user_id, name), name)
+        return await _on_disk(read_rates_of, self._known_path(user_id, name), name)
 
     async def delete(self, user_id: str, name: str) -> None:
         path = self._known_path(user_id, name)
         try:
             if path.parent.is_symlink():
-                raise _not_found(name)
+                raise dataset_not_found(name)
             await _on_disk(path.unlink)
             await _on_disk(remove_if_empty, path.parent)
         except FileNotFoundError as error:
-            raise _not_found(name) from error
+            raise dataset_not_found(name) from error
 
     async def remove_leftovers(self) -> int:
         return await _on_disk(self._sweep)
@@ -124,35 +110,14 @@ class DiskDatasets:
             return self._path(user_id, name)
         except InvalidInput as error:
             if error.field == "name":
-                raise _not_found(name) from error
+                raise dataset_not_found(name) from error
             raise
-
-    async def _stream(self, upload: IO[bytes], chunks: AsyncIterator[bytes]) -> tuple[str, int]:
-        digest, size_bytes = hashlib.sha256(), 0
-        async for chunk in chunks:
-            size_bytes += len(chunk)
-            if size_bytes > self._max_bytes:
-                raise file_too_large(self._max_bytes)
-            digest.update(chunk)
-            await _on_disk(upload.write, chunk)
-        if not size_bytes:
-            raise InvalidInput("The file is empty. Send a file of bars.", field="file")
-        await _on_disk(upload.flush)
-        return digest.hexdigest(), size_bytes
-
-    def _nameless_file(self) -> IO[bytes]:
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return tempfile.TemporaryFile(dir=self._root)
 
     def _check_room(self, path: Path) -> None:
         if _is_plain_file(path):
-            raise Conflict("Source {name!r} exists already. Delete it first, or give another name.", name=path.stem)
+            raise name_taken(path.stem)
         if len(_names_in(path.parent)) >= self._max_datasets:
-            raise Conflict(
-                "User {user!r} has {most} datasets. Maximum: {most} (MAX_DATASETS_PER_USER). Delete one first.",
-                user=path.parent.name,
-                most=self._max_datasets,
-            )
+            raise too_many(path.parent.name, self._max_datasets)
 
     def _keep(self, path: Path, dataset: Dataset, content: Bars | FundingRates) -> None:
         """Write the file under a hidden name, then give it its own; raises Conflict if that is taken meanwhile."""
@@ -190,38 +155,8 @@ class DiskDatasets:
         return swept
 
 
-def _build(
-    rows: BarFileRows, declared: BarFileDeclaration, name: str, user_id: str, filename: str,
-    size_bytes: int, sha256: str, now_ms: int,
-) -> tuple[Dataset, Bars | FundingRates]:  # fmt: skip
-    content: Bars | FundingRates
-    if RATE in rows.columns:
-        kind = DatasetKind.FUNDING
-        content, interval, quality, warnings = check_rates(rows, declared)
-        count = len(content.rate)
-    else:
-        kind = DatasetKind.BARS
-        content, quality, warnings = check_rows(rows, declared, now_ms=now_ms)
-        interval, count = content.interval, len(content)
-    dataset = Dataset(
-        name=name,
-        user_id=user_id,
-        symbol=normalise_symbol(declared.symbol),
-        interval=interval,
-        bars=count,
-        original_filename=filename[:255],
-        size_bytes=size_bytes,
-        sha256=sha256,
-        fingerprint=content.fingerprint() if isinstance(content, Bars) else content.fingerprint,
-        uploaded_ms=now_ms,
-        quality=quality,
-        warnings=warnings,
-        kind=kind,
-    )
-    return dataset, content
-
-
-def _read_rates_of(path: Path, name: str) -> tuple[Dataset, FundingRates]:
+def read_rates_of(path: Path, name: str) -> tuple[Dataset, FundingRates]:
+    """Read a dataset of funding; raises SourceNotFound, StoreUnavailable if it is damaged, InvalidInput."""
     try:
         return _read_plain_file(path, name, read_rates)
     except OtherKind as other:
@@ -233,11 +168,11 @@ def _read_rates_of(path: Path, name: str) -> tuple[Dataset, FundingRates]:
 def _read_plain_file(path: Path, name: str, read: Callable[[Path], Content]) -> Content:
     """Read a dataset; raises SourceNotFound if there is none, StoreUnavailable if it is damaged."""
     if not _is_plain_file(path):
-        raise _not_found(name)
+        raise dataset_not_found(name)
     try:
         return read(path)
     except FileNotFoundError as error:
-        raise _not_found(name) from error
+        raise dataset_not_found(name) from error
     except DamagedDataset as damage:
         raise _damaged(name) from damage
 
@@ -256,5 +191,17 @@ def _names_in(folder: Path) -> Sequence[str]:
     return [path.name for path in folder.iterdir() if path.suffix == _SUFFIX and not path.name.startswith(".")]
 
 
-def _not_found(name: str) -> SourceNotFound:
+def dataset_not_found(name: str) -> SourceNotFound:
     return SourceNotFound("Dataset {got!r} does not exist or belongs to another user.", got=name)
+
+
+def name_taken(name: str) -> Conflict:
+    return Conflict("Source {name!r} exists already. Delete it first, or give another name.", name=name)
+
+
+def too_many(user_id: str, most: int) -> Conflict:
+    return Conflict(
+        "User {user!r} has {most} datasets. Maximum: {most} (MAX_DATASETS_PER_USER). Delete one first.",
+        user=user_id,
+        most=most,
+    )

@@ -45,6 +45,26 @@ class FundingSource(Protocol):
         ...
 
 
+class SharedLimits(Protocol):
+    """What all who send requests to one interface of the exchange tell each other: its pauses, and used weight."""
+
+    def left_s(self) -> float:
+        """Return how many seconds of a pause are left as far as is known here; 0 or less if there is none. At once."""
+        ...
+
+    def extend(self, seconds: float) -> None:
+        """Make all wait for so many seconds from now; a shorter pause never shortens a longer one."""
+        ...
+
+    async def reserve(self, weight: int, *, per_minute: int) -> float:
+        """Count weight that is about to be used in this minute, of which all together may use `per_minute`.
+
+        Returns 0 if it was counted, else the seconds after which trying again makes sense. It also learns of the
+        others' pause. It never fails: if the others cannot be reached, they are not heeded.
+        """
+        ...
+
+
 class CachedMarkets(Protocol):
     """Names and reads the bars that are stored already; nothing is downloaded."""
 

@@ -41,11 +41,16 @@ RELOAD_STOP_S: Final = 5
 
 
 def check_store(settings: Settings) -> None:
-    """Raise StoreUnavailable if the settings name a result store that no worker could use; nothing is opened."""
+    """Raise StoreUnavailable if the settings name a store that no worker could use; nothing is opened."""
     if settings.mongodb_uri is not None:
         from src.wiring.stores import build_stores  # noqa: PLC0415  (a second of imports that only its users need)
 
         build_stores(settings)
+    if settings.object_store_url is not None:
+        from src.bars.clock import SystemClock  # noqa: PLC0415
+        from src.wiring.objects import build_objects  # noqa: PLC0415
+
+        build_objects(settings, SystemClock())
 
 
 def check_cluster(settings: Settings) -> None:

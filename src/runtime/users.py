@@ -17,7 +17,7 @@ _MIB: Final = 1024 * 1024
 KEPT: Final = (
     "Kept: bars of the exchange, which belong to no user; lines of the log; backups, which hold what was there when "
     "they were made. A request that was admitted before stores what it makes when its body ends: look at `users usage` "
-    "later, and delete again."
+    "later, and delete again. With OBJECT_STORE_URL other hosts remove their copies of objects within an hour."
 )
 
 
@@ -42,7 +42,8 @@ def _build_parser() -> argparse.ArgumentParser:
 
 
 async def _run(settings: Settings, options: argparse.Namespace) -> int:
-    if settings.mongodb_uri is None and not settings.storage_dir.is_dir():
+    is_elsewhere = settings.mongodb_uri is not None or settings.object_store_url is not None
+    if not is_elsewhere and not settings.storage_dir.is_dir():
         raise SettingsError(f"STORAGE_DIR ({settings.storage_dir.absolute()}) is not there: nothing is stored.")
     async with open_users(settings) as users:
         if options.command == "usage":

@@ -1,4 +1,4 @@
-"""Delete stored results and jobs once they are older than the operator wants to keep."""
+"""Delete stored results and jobs once they are older than the operator wants to keep, and what dead hosts left."""
 
 from __future__ import annotations
 
@@ -48,4 +48,29 @@ class Retention:
             else:
                 if deleted:
                     logger.info("old %s deleted: count=%d keep_days=%d", self._kept, deleted, self._keep_days)
+            await asyncio.sleep(self._pause_s)
+
+
+class CleanableStore(Protocol):
+    """Object storage that several hosts share."""
+
+    async def clean(self) -> None:
+        """Remove what hosts left that died in the middle of an upload."""
+        ...
+
+
+class Cleaning:
+    """Cleans object storage at the start and every hour."""
+
+    def __init__(self, store: CleanableStore, *, pause_s: float = _PAUSE_S) -> None:
+        self._store = store
+        self._pause_s = pause_s
+
+    async def run(self) -> None:
+        """Run until cancelled; a store that cannot be used is tried again after the pause."""
+        while True:
+            try:
+                await self._store.clean()
+            except ServiceError as error:
+                logger.warning("object store not cleaned: error=%s", error.message)
             await asyncio.sleep(self._pause_s)

@@ -27,7 +27,7 @@ from src.stores.model_sidecars import build_sidecar, read_model_file, to_sidecar
 TEMPORARY_FOLDER: Final = ".tmp"
 """User ids begin with a letter or digit, so no user's folder can have this name."""
 
-_API_FOLDER: Final = "storage"  # the root of relative paths in the APIs, for any STORAGE_DIR
+API_FOLDER: Final = "storage"  # the root of relative paths in the APIs, for any STORAGE_DIR
 _WRITE_BYTES: Final = 1024 * 1024
 _MIN_SIDECAR_AGE_S: Final = 86_400.0
 
@@ -52,7 +52,7 @@ class DiskModelFiles:
 
     def __init__(self, storage_dir: Path, *, max_bytes: int, max_models_per_user: int) -> None:
         self._root = storage_dir.resolve()
-        self._roots = tuple(dict.fromkeys((str(self._root), str(storage_dir.absolute()), _API_FOLDER)))
+        self._roots = tuple(dict.fromkeys((str(self._root), str(storage_dir.absolute()), API_FOLDER)))
         self._max_bytes = max_bytes
         self._max_models = max_models_per_user
         self._counting = threading.Lock()
@@ -114,7 +114,7 @@ class DiskModelFiles:
         name = self._name_in(reference, user_id)
         file = await _on_disk(_read_in_real_folder, folder, name, user_id) if name else None
         if file is None:
-            raise _model_not_found(user_id, reference)
+            raise model_not_found(user_id, reference)
         return file
 
     async def delete(self, file: ModelFile) -> None:
@@ -125,6 +125,10 @@ class DiskModelFiles:
         if removed:
             logger.info("leftover files removed: count=%d", removed)
         return removed
+
+    def path_of(self, user_id: str, name: str) -> Path:
+        """Return where a user's file of that name is, or would be."""
+        return self._folder(user_id) / name
 
     def _folder(self, user_id: str) -> Path:
         return self._root / check_user_id(user_id)
@@ -176,18 +180,14 @@ class DiskModelFiles:
 
     def _move_in(self, file: ModelFile, move: LastingMove) -> None:
         if not (file.is_temporary and self._is_ours(file) and file.path.exists()):
-            raise _model_not_found(file.user_id, file.path.name)
+            raise model_not_found(file.user_id, file.path.name)
         with self._counting:
             self._check_room(file.user_id)
             move.run()
 
     def _check_room(self, user_id: str) -> None:
         if len(_stored_names(self._folder(user_id))) >= self._max_models:
-            raise Conflict(
-                "User {user!r} has {most} model files. Maximum: {most} (MAX_MODELS_PER_USER). Delete one first.",
-                user=user_id,
-                most=self._max_models,
-            )
+            raise too_many_models(user_id, self._max_models)
 
     def _name_in(self, reference: str, user_id: str) -> str | None:
         """Return the file name in a reference; None if it cannot be a file of this user."""
@@ -213,11 +213,11 @@ class DiskModelFiles:
 
     def _remove(self, file: ModelFile) -> None:
         if not self._is_ours(file):
-            raise _model_not_found(file.user_id, file.path.name)
+            raise model_not_found(file.user_id, file.path.name)
         try:
             file.path.unlink(missing_ok=file.is_temporary)
         except FileNotFoundError as error:
-            raise _model_not_found(file.user_id, file.path.name) from error
+            raise model_not_found(file.user_id, file.path.name) from error
         to_sidecar_path(file.path).unlink(missing_ok=True)
         if not file.is_temporary:
             remove_if_empty(file.path.parent)
@@ -271,7 +271,15 @@ def _read_in_real_folder(folder: Path, name: str, user_id: str) -> ModelFile | N
     return None if folder.is_symlink() or not folder.is_dir() else read_model_file(folder / name, user_id)
 
 
-def _model_not_found(user_id: str, reference: str) -> ModelNotFound:
+def model_not_found(user_id: str, reference: str) -> ModelNotFound:
     return ModelNotFound(
         "Model {got!r} does not exist or belongs to another user than {user!r}.", got=reference, user=user_id
+    )
+
+
+def too_many_models(user_id: str, most: int) -> Conflict:
+    return Conflict(
+        "User {user!r} has {most} model files. Maximum: {most} (MAX_MODELS_PER_USER). Delete one first.",
+        user=user_id,
+        most=most,
     )

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +27,12 @@ def to_sidecar_path(path: Path) -> Path:
 
 def build_sidecar(file: ModelFile) -> bytes:
     """Return the content of a file's sidecar."""
-    kept = {
+    return json.dumps(to_kept(file), indent=1).encode()
+
+
+def to_kept(file: ModelFile) -> dict[str, Any]:
+    """Return what is stored about a file, as JSON; `from_kept` reads it."""
+    return {
         "schema_version": SIDECAR_VERSION,
         "original_filename": file.original_filename,
         "model_name": file.model_name,
@@ -35,7 +41,21 @@ def build_sidecar(file: ModelFile) -> bytes:
         "description": to_plain(file.description, {}),
         "training": to_plain(file.training, {}),
     }
-    return json.dumps(kept, indent=1).encode()
+
+
+def from_kept(kept: Mapping[str, Any], path: Path, *, user_id: str, size_bytes: int, sha256: str) -> ModelFile:
+    """Return the file that is described; what is not, or is damaged, is taken from its name or left out."""
+    return ModelFile(
+        path=path,
+        user_id=user_id,
+        original_filename=str(kept.get("original_filename", path.name)),
+        model_name=str(kept.get("model_name", read_model_name(path.name, user_id))),
+        extension=path.suffix.lower(),
+        size_bytes=size_bytes,
+        sha256=sha256,
+        description=_read_description(kept.get("description")),
+        training=_read_training(kept.get("training")),
+    )
 
 
 def read_model_file(path: Path, user_id: str) -> ModelFile | None:
@@ -48,17 +68,8 @@ def read_model_file(path: Path, user_id: str) -> ModelFile | None:
         if not stat.S_ISREG(status.st_mode):
             return None
         kept = _read_sidecar(to_sidecar_path(path), status.st_size)
-        return ModelFile(
-            path=path,
-            user_id=user_id,
-            original_filename=str(kept.get("original_filename", path.name)),
-            model_name=str(kept.get("model_name", read_model_name(path.name, user_id))),
-            extension=path.suffix.lower(),
-            size_bytes=status.st_size,
-            sha256=str(kept["sha256"]) if "sha256" in kept else _hash(path),
-            description=_read_description(kept.get("description")),
-            training=_read_training(kept.get("training")),
-        )
+        sha256 = str(kept["sha256"]) if "sha256" in kept else _hash(path)
+        return from_kept(kept, path, user_id=user_id, size_bytes=status.st_size, sha256=sha256)
     except FileNotFoundError:
         return None
 

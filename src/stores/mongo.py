@@ -1,4 +1,4 @@
-"""Store results in MongoDB, through motor: a head document for each result, and its columns in chunks."""
+"""Store results in MongoDB: a head document for each result, and its columns in chunks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from src.domain.error_text import quote_all
 from src.domain.errors import Conflict, InvalidInput, StoreUnavailable, result_not_found
 from src.domain.runs import BacktestResult, ResultPage, ResultQuota, ResultSummary, StoreUsage
 from src.stores.documents import ResultDocument, UnreadableDocument, decode, decode_summary, encode
-from src.stores.mongo_connection import MongoDatabase, bound_time
+from src.stores.mongo_connection import MongoDatabase, bound_time, finished
+from src.stores.mongo_driver import aggregate
 from src.stores.mongo_heads import (
     HAS_A_PLACE,
     OWNER_FIELDS,
@@ -75,6 +76,7 @@ class MongoStore:
         self._opening: asyncio.Task[None] | None = None
         self._is_open = False
 
+    @finished
     async def save(self, result: BacktestResult) -> None:
         document = await asyncio.to_thread(encode, result)
         # The summary is stored as BSON, for people who query the database by hand; it must be valid Unicode.
@@ -165,6 +167,7 @@ class MongoStore:
         with reading(result_id):
             return read_owner(head)
 
+    @finished
     async def delete(self, result_id: str) -> None:
         check_result_id(result_id)
         async with self._session():
@@ -241,7 +244,7 @@ class MongoStore:
             return
         group = {"_id": None, "results": {"$sum": 1}, "size_bytes": {"$sum": "$size_bytes"}}
         match = {"user_id": equals(user_id)}
-        [total] = await self._in.results.aggregate([{"$match": match}, {"$group": group}]).to_list(length=1)
+        [total] = await aggregate(self._in.results, [{"$match": match}, {"$group": group}])
         if total["results"] <= self._quota.max_results and total["size_bytes"] <= self._quota.max_bytes:
             return
         fields = {"save": True, "size_bytes": True, "created_ms": True}

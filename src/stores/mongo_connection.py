@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import logging
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
-from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ReadPreference, WriteConcern
 from pymongo.errors import ConfigurationError, DuplicateKeyError, InvalidURI, PyMongoError
 
 from src.domain.errors import StoreUnavailable
+from src.stores.mongo_driver import DEFAULT_DRIVER, DriverName, close_client, open_client
 
 _SCHEMES: Final = ("mongodb://", "mongodb+srv://")
 _RETRY_AFTER_S: Final = 5.0
 _WRITE_CONCERN: Final = WriteConcern(w="majority", j=True, wtimeout=10_000)
+
+Parameters = ParamSpec("Parameters")
+Returned = TypeVar("Returned")
+
+logger = logging.getLogger(__name__)
 
 
 class MongoDatabase:
@@ -30,6 +37,8 @@ class MongoDatabase:
         Seconds after which a call that finds no server fails.
     operation_timeout_s, call_timeout_s
         Seconds that one command, and all commands of one session, may take.
+    driver
+        `motor` or `pymongo`, which is PyMongo Async.
 
     The constructor raises StoreUnavailable if `uri` is not a connection string.
     """
@@ -42,16 +51,18 @@ class MongoDatabase:
         server_selection_timeout_s: float = 5.0,
         operation_timeout_s: float = 10.0,
         call_timeout_s: float = 20.0,
+        driver: DriverName = DEFAULT_DRIVER,
     ) -> None:
         self._client = connect(
-            uri, connect_timeout_s=server_selection_timeout_s, operation_timeout_s=operation_timeout_s
+            uri, connect_timeout_s=server_selection_timeout_s, operation_timeout_s=operation_timeout_s, driver=driver
         )
         self._name = name
         self._call_timeout_s = call_timeout_s
         self._is_closed = False
+        self._writes: set[asyncio.Task[Any]] = set()
 
     def collection(self, name: str) -> Any:
-        """Return motor's collection of that name."""
+        """Return the driver's collection of that name."""
         return self._client[self._name].get_collection(
             name, write_concern=_WRITE_CONCERN, read_preference=ReadPreference.PRIMARY
         )
@@ -68,14 +79,59 @@ class MongoDatabase:
         """Wait for one reply of the server."""
         await self._client.admin.command("ping")
 
+    async def finish(self, write: Coroutine[Any, Any, Returned]) -> Returned:
+        """Wait for a write, which goes on if the caller is cancelled; `close` waits for it then.
+
+        Its sessions bound its time. A driver that is cancelled within a command leaves its connection open (motor), or
+        must open another one (PyMongo Async), and what is half written stays until it is taken for an orphan.
+        """
+        task = asyncio.create_task(write)
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_log_failure)
+            raise
+
     async def close(self) -> None:
-        """Close the connections; calls that follow fail."""
+        """Wait for the writes whose callers were cancelled, and close the connections; calls that follow fail."""
         self._is_closed = True
-        self._client.close()
+        if self._writes:
+            await asyncio.wait(self._writes, timeout=self._call_timeout_s)
+        await close_client(self._client)
 
 
-def connect(uri: str, *, connect_timeout_s: float, operation_timeout_s: float) -> Any:
-    """Return motor's client; it connects at the first call.
+class _HasDatabase(Protocol):
+    @property
+    def _database(self) -> MongoDatabase: ...
+
+
+Owner = TypeVar("Owner", bound=_HasDatabase)
+
+
+def finished(
+    write: Callable[Concatenate[Owner, Parameters], Coroutine[Any, Any, Returned]],
+) -> Callable[Concatenate[Owner, Parameters], Coroutine[Any, Any, Returned]]:
+    """Make a method that writes end even if its caller is cancelled; see `MongoDatabase.finish`."""
+
+    @functools.wraps(write)
+    async def call(self: Owner, /, *arguments: Parameters.args, **options: Parameters.kwargs) -> Returned:
+        return await self._database.finish(write(self, *arguments, **options))
+
+    return call
+
+
+def _log_failure(write: asyncio.Task[Any]) -> None:
+    """Log the error of a write that has no caller any more."""
+    if not write.cancelled() and (error := write.exception()) is not None:
+        logger.warning("write of a cancelled caller failed: error=%s", error.__cause__ or error)
+
+
+def connect(
+    uri: str, *, connect_timeout_s: float, operation_timeout_s: float, driver: DriverName = DEFAULT_DRIVER
+) -> Any:
+    """Return the driver's client; it connects at the first call.
 
     Parameters
     ----------
@@ -104,7 +160,7 @@ def connect(uri: str, *, connect_timeout_s: float, operation_timeout_s: float) -
             }
             # Options in the string take precedence; a keyword would override them.
             said = {option.partition("=")[0].lower() for option in uri.partition("?")[2].split("&")}
-            return AsyncIOMotorClient(uri, **{name: ours for name, ours in options.items() if name.lower() not in said})
+            return open_client(driver, uri, {name: ours for name, ours in options.items() if name.lower() not in said})
     except (ConfigurationError, ValueError, TypeError, UserWarning):
         # Not chained: these errors may quote parts of the string, and it holds a password.
         raise StoreUnavailable(

@@ -39,7 +39,7 @@ from src.stores.job_documents import (
 from src.stores.job_reading import JobReading
 from src.stores.mongo_blobs import PIECE_BYTES, MongoBlobs
 from src.stores.mongo_blobs import now_ms as machine_time_ms
-from src.stores.mongo_connection import MongoDatabase
+from src.stores.mongo_connection import MongoDatabase, finished
 from src.stores.mongo_heads import HAS_A_PLACE, equals
 from src.stores.mongo_turns import FIELDS, LEASE_FIELDS, MongoTurns, Row, to_lease, to_row
 from src.stores.pages import Position
@@ -73,6 +73,7 @@ class MongoJobs(JobReading):
         self._opening = asyncio.Lock()
         self._is_open = False
 
+    @finished
     async def submit(self, job: Job, request: JobRequest, *, idempotency: Idempotency | None, quota: JobQuota) -> Job:
         content = await asyncio.to_thread(encode_document, request)
         async with self._session():
@@ -119,6 +120,7 @@ class MongoJobs(JobReading):
             raise LeaseLost(lease.job.id)
         return to_lease(row), JobState(row["state"])
 
+    @finished
     async def commit(
         self, lease: Lease, span: ChunkSpan, content: bytes, progress: JobProgress, *, now_ms: int, duration_ms: int
     ) -> tuple[Lease, JobState]:
@@ -141,6 +143,7 @@ class MongoJobs(JobReading):
             raise LeaseLost(lease.job.id)
         return to_lease(row), JobState(row["state"])
 
+    @finished
     async def note(
         self,
         lease: Lease,
@@ -196,6 +199,7 @@ class MongoJobs(JobReading):
             yield content
         await self.owner(job_id)
 
+    @finished
     async def end(
         self,
         lease: Lease,
@@ -224,6 +228,7 @@ class MongoJobs(JobReading):
     async def cancel(self, job_id: str, *, now_ms: int) -> Job:
         return await self._decide(job_id, lambda row: changes.cancel(row, now_ms))
 
+    @finished
     async def resume(self, job_id: str, *, quota: JobQuota) -> Job:
         row = await self._read(job_id)
         resumed = changes.resume(row)
@@ -233,6 +238,7 @@ class MongoJobs(JobReading):
             changed = await self._change_if_same(row, resumed)
         return await self.get(job_id) if changed is None else read_job(changed)
 
+    @finished
     async def delete(self, job_id: str) -> None:
         while True:
             row = await self._read(job_id)

@@ -14,7 +14,8 @@ from src.domain.trial_states import EMPTY_LEDGER, FoldedLedgers, LedgerUpdate, T
 from src.domain.trials import LedgerEntry, TrialBatch
 from src.stores.ledger_fields import FULL, is_simulated
 from src.stores.ledger_limits import EVERYBODY, LedgerSizes
-from src.stores.mongo_connection import MongoDatabase
+from src.stores.mongo_connection import MongoDatabase, finished
+from src.stores.mongo_driver import aggregate
 from src.stores.mongo_ledger_documents import (
     FOLDS,
     LEDGERS,
@@ -79,6 +80,7 @@ class MongoTrialLedger:
         self._trials = database.collection(TRIALS)
         self._folds = database.collection(FOLDS)
 
+    @finished
     async def record(self, entry: LedgerEntry, *, user_id: str, symbol: str) -> LedgerUpdate:
         ledger_id, trial_id = make_ledger_id(user_id, symbol), f"{make_ledger_id(user_id, symbol)}\n{entry.key}"
         async with self._database.session():
@@ -99,6 +101,7 @@ class MongoTrialLedger:
                     await self._mark_as_counted(trial_id, ledger_id, to_fields(link))
                     return LedgerUpdate(before=state, after=after)
 
+    @finished
     async def record_batch(self, batch: TrialBatch, *, user_id: str, symbol: str) -> LedgerUpdate:
         ledger_id = make_ledger_id(user_id, symbol)
         async with self._database.session():
@@ -160,10 +163,11 @@ class MongoTrialLedger:
     async def measure(self, user_id: str | None) -> LedgerSizes:
         totals = {"$group": {"_id": "$rank", "size_bytes": {"$sum": "$size_bytes"}}}
         async with self._database.session():
-            found = await self._ledgers.aggregate([{"$match": scope(user_id)}, totals]).to_list(None)
+            found = await aggregate(self._ledgers, [{"$match": scope(user_id)}, totals])
         sizes = {each["_id"]: int(each["size_bytes"]) for each in found}
         return LedgerSizes(full=sizes.pop(FULL, 0), reduced=sum(sizes.values()))
 
+    @finished
     async def reduce_oldest(self, user_id: str | None) -> LedgerSizes | None:
         async with self._database.session():
             await self._remove_all_reduced(user_id)
@@ -172,6 +176,7 @@ class MongoTrialLedger:
                     return sizes
         return None
 
+    @finished
     async def fold_oldest(self, user_id: str | None) -> LedgerSizes | None:
         async with self._database.session():
             await self._remove_all_reduced(user_id)

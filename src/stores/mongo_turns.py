@@ -13,6 +13,7 @@ from src.domain.jobs import Lease
 from src.stores import job_changes as changes
 from src.stores.job_documents import JOB_FIELDS, read_job
 from src.stores.mongo_connection import MongoDatabase
+from src.stores.mongo_driver import aggregate
 from src.stores.mongo_heads import read_number
 
 LEASE_FIELDS: Final = ("lease_token", "lease_holder", "lease_expires_ms")
@@ -93,12 +94,13 @@ class MongoTurns:
         held = {"$cond": [{"$in": ["$state", list(changes.HELD)]}, 1, 0]}
         waits = {"$cond": [{"$in": ["$state", list(changes.WAITING)]}, "$created_ms", None]}
         first = {"$min": waits}  # which ignores null
-        users = await self._jobs.aggregate(
+        users = await aggregate(
+            self._jobs,
             [
                 {"$match": {"state": {"$in": [*changes.WAITING, *changes.HELD]}}},
                 {"$group": {"_id": "$user_id", "held": {"$sum": held}, "all": {"$sum": 1}, "first_ms": first}},
-            ]
-        ).to_list(None)
+            ],
+        )
         known = self._users.find({"_id": {"$in": [user["_id"] for user in users]}})
         turns = {user["_id"]: user["turn"] async for user in known}
         return [

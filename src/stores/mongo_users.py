@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from src.domain.user_usage import NOTHING, UserUsage
 from src.stores.mongo_connection import MongoDatabase
+from src.stores.mongo_driver import aggregate
 from src.stores.mongo_ledger_documents import FOLDS, LEDGERS, TRIALS
 
 _BY_USER: Final = {"_id": "$user_id", "count": {"$sum": 1}, "bytes": {"$sum": "$size_bytes"}}
@@ -57,5 +58,5 @@ class MongoUsers:
 
 
 async def _group(collection: Any) -> list[tuple[str, int, int]]:
-    rows = await collection.aggregate([{"$group": _BY_USER}]).to_list(None)
+    rows = await aggregate(collection, [{"$group": _BY_USER}])
     return [(str(row["_id"]), int(row["count"]), int(row["bytes"])) for row in rows]

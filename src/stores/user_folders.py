@@ -9,6 +9,7 @@ from pathlib import Path
 
 from src.domain.errors import InvalidInput, StoreUnavailable
 from src.domain.model_files import check_user_id
+from src.ports.stores import UserFiles
 
 _SIDECAR = ".json"
 """What describes a model file lies beside it; its bytes count, it is no file of the user."""
@@ -47,6 +48,24 @@ class UserFolders:
         except OSError as error:
             raise _unusable(error) from error
         return count
+
+
+class AllUserFiles:
+    """The UserFiles of several places: a user's files are those of all of them."""
+
+    def __init__(self, *places: UserFiles) -> None:
+        self._places = places
+
+    async def usage(self) -> Mapping[str, tuple[int, int]]:
+        found: dict[str, tuple[int, int]] = {}
+        for place in self._places:
+            for user_id, (count, size) in (await place.usage()).items():
+                known = found.get(user_id, (0, 0))
+                found[user_id] = (known[0] + count, known[1] + size)
+        return found
+
+    async def delete(self, user_id: str) -> int:
+        return sum([await place.delete(user_id) for place in self._places])
 
 
 def _is_of_user(path: Path) -> bool:

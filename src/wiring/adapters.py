@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from src.bar_cache.bar_store import BarStore
 from src.bar_cache.cached_source import CachedSource
@@ -14,21 +15,28 @@ from src.binance.archive import BinanceArchive
 from src.binance.exchange_ban import ExchangeBan
 from src.binance.funding import BinanceFunding
 from src.binance.source import BinanceSource
+from src.datasets.object_store import ObjectDatasets
 from src.datasets.reading.reader import BarFileReader
 from src.datasets.store import DiskDatasets
 from src.domain.market import SIMULATED
 from src.observing.meters import UNMEASURED, Meters
 from src.ports.clock import Clock
+from src.ports.computing import ModelRunner
 from src.ports.jobs import JobStore
-from src.ports.market import BarSource, DatasetStore, FundingSource
+from src.ports.market import BarSource, DatasetStore, FundingSource, SharedLimits
 from src.ports.stores import ResultStore, TrialLedger
 from src.sandbox.runner import SandboxedModelRunner
 from src.service.computing import ComputeQueue
 from src.settings import Settings
 from src.stores.measured import measure_store
 from src.stores.model_files import TEMPORARY_FOLDER, DiskModelFiles
+from src.stores.object_models import HeldModelRunner, ObjectModelFiles
 from src.stores.signing_key import KEYS_FOLDER, FileSigner
-from src.wiring.stores import build_stores
+from src.wiring.objects import Objects, build_objects
+from src.wiring.stores import build_mongo, build_stores
+
+if TYPE_CHECKING:
+    from src.stores.mongo_connection import MongoDatabase
 
 BARS_FOLDER: Final = ".bars"
 """The exchange's bars, fetched once for all users."""
@@ -49,8 +57,10 @@ class Adapters:
     store: ResultStore
     ledger: TrialLedger
     job_store: JobStore
-    files: DiskModelFiles
-    runner: SandboxedModelRunner
+    files: DiskModelFiles | ObjectModelFiles
+    objects: Objects | None
+    sandbox: SandboxedModelRunner
+    runner: ModelRunner
     signer: FileSigner
     computing: ComputeQueue
     estimating: ComputeQueue
@@ -59,33 +69,27 @@ class Adapters:
 def build_adapters(settings: Settings, meters: Meters = UNMEASURED) -> Adapters:
     """Construct the adapters and queues of one process; nothing is opened yet."""
     clock = SystemClock()
-    binance = build_binance(settings, clock, meters)
-    store, ledger, job_store = build_stores(settings)
+    mongo = None if settings.mongodb_uri is None else build_mongo(settings.mongodb_uri, settings)
+    binance = build_binance(settings, clock, mongo, meters)
+    store, ledger, job_store = build_stores(settings, mongo)
+    objects = build_objects(settings, clock)
+    files, sandbox = build_model_files(settings, objects), build_sandbox(settings, meters)
     return Adapters(
         clock=clock,
         binance=binance,
-        funding=build_funding(settings, clock),
+        funding=build_funding(settings, clock, mongo),
         sources={
             "binance": binance,
             SIMULATED: SimulatedSource(clock=clock),
         },
-        datasets=build_datasets(settings, clock, meters),
+        datasets=build_datasets(settings, clock, objects, meters),
         store=measure_store(store, "results", meters.stores),
         ledger=measure_store(ledger, "trials", meters.stores),
         job_store=measure_store(job_store, "jobs", meters.stores),
-        files=DiskModelFiles(
-            settings.storage_dir,
-            max_bytes=settings.max_upload_bytes,
-            max_models_per_user=settings.max_models_per_user,
-        ),
-        runner=SandboxedModelRunner(
-            mode=settings.model_sandbox,
-            max_children=settings.model_processes or None,
-            deadline_s=settings.model_timeout_s,
-            memory_bytes=settings.model_memory_mb * 1024 * 1024,
-            storage=settings.storage_dir / TEMPORARY_FOLDER,
-            meters=meters,
-        ),
+        files=files,
+        objects=objects,
+        sandbox=sandbox,
+        runner=HeldModelRunner(sandbox, files) if isinstance(files, ObjectModelFiles) else sandbox,
         signer=FileSigner(settings.storage_dir / KEYS_FOLDER),
         computing=ComputeQueue(
             threads=settings.compute_threads,
@@ -104,7 +108,9 @@ def build_adapters(settings: Settings, meters: Meters = UNMEASURED) -> Adapters:
     )
 
 
-def build_binance(settings: Settings, clock: Clock, meters: Meters = UNMEASURED) -> CachedSource:
+def build_binance(
+    settings: Settings, clock: Clock, mongo: MongoDatabase | None = None, meters: Meters = UNMEASURED
+) -> CachedSource:
     """Return the exchange as a source, behind the bar cache that all workers share."""
     folder = settings.storage_dir / BARS_FOLDER
     remote = BinanceSource(
@@ -113,7 +119,7 @@ def build_binance(settings: Settings, clock: Clock, meters: Meters = UNMEASURED)
         deadline_s=settings.binance_deadline_s,
         weight_per_minute=settings.binance_weight_per_minute,
         clock=clock,
-        shared_ban=ExchangeBan(folder / "rate-limit"),
+        shared_limits=build_limits(folder / "rate-limit", "spot", mongo),
         meter=meters.exchange,
     )
     archive = None
@@ -127,7 +133,7 @@ def build_binance(settings: Settings, clock: Clock, meters: Meters = UNMEASURED)
     return CachedSource(remote, store=store, archive=archive, clock=clock)
 
 
-def build_funding(settings: Settings, clock: Clock) -> FundingSource | None:
+def build_funding(settings: Settings, clock: Clock, mongo: MongoDatabase | None = None) -> FundingSource | None:
     """Return the exchange's rates of funding; None if an operator does not want them."""
     if settings.binance_futures_url is None:
         return None
@@ -136,21 +142,62 @@ def build_funding(settings: Settings, clock: Clock) -> FundingSource | None:
         timeout_s=settings.binance_timeout_s,
         deadline_s=settings.binance_deadline_s,
         clock=clock,
-        shared_ban=ExchangeBan(settings.storage_dir / BARS_FOLDER / "futures-rate-limit"),
+        shared_limits=build_limits(settings.storage_dir / BARS_FOLDER / "futures-rate-limit", "futures", mongo),
     )
 
 
-def build_datasets(settings: Settings, clock: Clock, meters: Meters = UNMEASURED) -> DatasetStore:
-    """Return the store of users' datasets, under the storage folder."""
+def build_limits(file: Path, name: str, mongo: MongoDatabase | None) -> SharedLimits:
+    """Return what is shared of the exchange's limits: by this host's processes, and with MongoDB by all hosts."""
+    local = ExchangeBan(file)
+    if mongo is None:
+        return local
+    from src.stores.mongo_limits import MongoLimits  # noqa: PLC0415  (only its users load the driver)
+
+    return MongoLimits(local, mongo, name)
+
+
+def build_model_files(settings: Settings, objects: Objects | None) -> DiskModelFiles | ObjectModelFiles:
+    """Return the store of users' model files: under the storage folder, or as objects."""
+    most = settings.max_models_per_user
+    disk = DiskModelFiles(settings.storage_dir, max_bytes=settings.max_upload_bytes, max_models_per_user=most)
+    return disk if objects is None else ObjectModelFiles(disk, objects.models, max_models_per_user=most)
+
+
+def build_sandbox(settings: Settings, meters: Meters) -> SandboxedModelRunner:
+    """Return what opens model files."""
+    return SandboxedModelRunner(
+        mode=settings.model_sandbox,
+        max_children=settings.model_processes or None,
+        deadline_s=settings.model_timeout_s,
+        memory_bytes=settings.model_memory_mb * 1024 * 1024,
+        storage=settings.storage_dir / TEMPORARY_FOLDER,
+        meters=meters,
+    )
+
+
+def build_datasets(
+    settings: Settings, clock: Clock, objects: Objects | None = None, meters: Meters = UNMEASURED
+) -> DatasetStore:
+    """Return the store of users' datasets: under the storage folder, or as objects."""
     folder = settings.storage_dir / DATASETS_FOLDER
+    reader = BarFileReader(
+        max_rows=settings.max_bars,
+        timeout_s=settings.request_timeout_s,
+        folder=folder,
+        meter=meters.queue("uploads"),
+    )
+    if objects is not None:
+        return ObjectDatasets(
+            objects.datasets,
+            folder,
+            reader=reader,
+            clock=clock,
+            max_bytes=settings.max_upload_bytes,
+            max_datasets_per_user=settings.max_datasets_per_user,
+        )
     return DiskDatasets(
         folder,
-        reader=BarFileReader(
-            max_rows=settings.max_bars,
-            timeout_s=settings.request_timeout_s,
-            folder=folder,
-            meter=meters.queue("uploads"),
-        ),
+        reader=reader,
         clock=clock,
         max_bytes=settings.max_upload_bytes,
         max_datasets_per_user=settings.max_datasets_per_user,

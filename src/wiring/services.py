@@ -28,7 +28,7 @@ from src.service.models import ModelService
 from src.service.portfolio_task import PortfolioTask
 from src.service.portfolios import PortfolioService
 from src.service.results import ResultService
-from src.service.retention import Retention
+from src.service.retention import Cleaning, Retention
 from src.service.services import Services, Steps
 from src.service.sources import SourceCatalogue
 from src.service.sweep_task import SweepTask
@@ -173,7 +173,7 @@ def _build_steps(settings: Settings, adapters: Adapters, job_runner: JobRunner, 
         following=[
             job_runner.start,
             _on_thread(warm_up_rules),
-            adapters.runner.warm_up,
+            adapters.sandbox.warm_up,
             _on_thread(warm_up_sweeps),
             _on_thread(warm_up_detail),
             _on_thread(warm_up_portfolios),
@@ -182,6 +182,7 @@ def _build_steps(settings: Settings, adapters: Adapters, job_runner: JobRunner, 
                 _run_together,
                 Retention(adapters.store, adapters.clock, keep_days=settings.results_keep_days).run,
                 Retention(adapters.job_store, adapters.clock, keep_days=settings.jobs_keep_days, kept="jobs").run,
+                *(() if adapters.objects is None else (Cleaning(adapters.objects).run,)),
             ),
         ],
         draining=[job_runner.start_draining],
@@ -208,6 +209,7 @@ def _opening_steps(settings: Settings, adapters: Adapters) -> Sequence[Callable[
         adapters.files.remove_leftovers,
         adapters.datasets.remove_leftovers,
         _on_thread(bars.remove_leftovers),
+        *(() if adapters.objects is None else (adapters.objects.remove_leftovers,)),
     ]
 
 

@@ -116,7 +116,7 @@ def test_the_compile_cache_is_filled_where_the_service_looks_for_it() -> None:
 def test_no_secret_is_in_either_file() -> None:
     for path in (ROOT / "Dockerfile", ROOT / "compose.yaml", *KUBERNETES.iterdir()):
         text = re.sub(
-            r"MONGO_PASSWORD|MONGO_INITDB_ROOT_PASSWORD|secretKeyRef|without the secret|automount\w+",
+            r"MONGO_PASSWORD|MONGO_INITDB_ROOT_PASSWORD|secretKeyRef|secretRef|without the secret|automount\w+",
             "",
             path.read_text(),
         )

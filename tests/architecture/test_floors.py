@@ -30,6 +30,7 @@ FLOORS = {
     "bars": 3,
     "binance": 3,
     "bar_cache": 3,
+    "objects": 3,
     "datasets": 3,
     "sandbox": 3,
     "stores": 3,
@@ -53,16 +54,17 @@ NEIGHBORS = {
     "binance": {"bars"},
     "bar_cache": {"bars", "binance"},
     "concurrency": {"observing"},
-    "datasets": {"bars"},
+    "datasets": {"bars", "objects"},
     "engines": {"indicators"},
     "judgement": {"metrics"},
+    "stores": {"objects"},
     "tearsheet": {"metrics"},
     "strategies": {"indicators"},
     "sweeps": {"engines", "indicators", "judgement", "metrics", "strategies"},
 }
 """Rooms of the same floor that a room may import from: one way only, as `test_rooms_import_in_no_circle` checks."""
 
-ADAPTERS = {"bars", "binance", "bar_cache", "datasets", "sandbox", "stores", "jobs", "identity"}
+ADAPTERS = {"bars", "binance", "bar_cache", "objects", "datasets", "sandbox", "stores", "jobs", "identity"}
 
 HIDDEN_FROM = {
     "service": ADAPTERS,
@@ -78,19 +80,22 @@ SHOWN_TO = {"api": {"src.strategies.catalog", "src.strategies.registry", "src.st
 VENDOR_ROOMS = {
     "vectorbt": {"engines/vectorized.py"},
     "vectorbt_rust": {"engines/vectorized.py"},
-    "motor": {"stores/mongo_connection.py"},
+    "motor": {"stores/mongo_driver.py"},
     "pymongo": {
         f"stores/{name}.py"
         for name in (
             "mongo",
             "mongo_connection",
+            "mongo_driver",
             "mongo_jobs",
             "mongo_ledger",
+            "mongo_limits",
             "mongo_opening",
             "mongo_saves",
             "mongo_turns",
         )
     },
+    "obstore": {"objects/bucket.py"},
     "aiosqlite": {"stores/sqlite_database.py"},
     "jwt": {"identity/tokens.py"},
     "sqlite3": {

@@ -25,14 +25,14 @@ PLENTY = 10**9
 OpenLedger = Callable[[], ShrinkableLedger]
 
 
-@pytest.fixture(params=["sqlite", "mongo"])
-async def open_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenLedger]:
+@pytest.fixture
+async def open_ledger(store_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenLedger]:
     """Open ledgers of one file or database, each as another process would; they are closed after the test."""
     opened: list[SqliteDatabase | MongoDatabase] = []
     name = f"test_{uuid.uuid4().hex}"
 
     def open_one() -> ShrinkableLedger:
-        if request.param == "sqlite":
+        if store_kind == "sqlite":
             opened.append(file := SqliteDatabase(tmp_path / "results.sqlite3"))
             return SqliteTrialLedger(file)
         opened.append(database := MongoDatabase(request.getfixturevalue("mongo_uri"), name))

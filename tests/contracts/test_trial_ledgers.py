@@ -21,6 +21,7 @@ from src.stores.mongo_connection import MongoDatabase
 from src.stores.mongo_ledger import MongoTrialLedger
 from src.stores.sqlite_database import SqliteDatabase
 from src.stores.sqlite_ledger import SqliteTrialLedger
+from tests.mongo_server import driver_of
 from tests.trial_batches import make_batch
 
 DAY_MS = 86_400_000
@@ -28,17 +29,18 @@ DAY_MS = 86_400_000
 OpenLedger = Callable[[], TrialLedger]
 
 
-@pytest.fixture(params=["sqlite", "mongo"])
-async def open_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenLedger]:
+@pytest.fixture
+async def open_ledger(store_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenLedger]:
     """Open ledgers of one file or database, each as another process would; they are closed after the test."""
     opened: list[SqliteDatabase | MongoDatabase] = []
     name = f"test_{uuid.uuid4().hex}"
 
     def open_one() -> TrialLedger:
-        if request.param == "sqlite":
+        if store_kind == "sqlite":
             opened.append(file := SqliteDatabase(tmp_path / "results.sqlite3"))
             return SqliteTrialLedger(file)
-        opened.append(database := MongoDatabase(request.getfixturevalue("mongo_uri"), name))
+        uri = request.getfixturevalue("mongo_uri")
+        opened.append(database := MongoDatabase(uri, name, driver=driver_of(store_kind)))
         return MongoTrialLedger(database)
 
     yield open_one

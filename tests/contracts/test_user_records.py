@@ -34,6 +34,7 @@ from src.stores.user_folders import UserFolders
 from tests.clocks import FixedClock
 from tests.factories import START_MS, make_result
 from tests.jobs import lease, submit
+from tests.mongo_server import driver_of
 from tests.trial_batches import make_batch
 
 
@@ -61,17 +62,18 @@ class Stored:
         )
 
 
-@pytest.fixture(params=["sqlite", "mongo"])
-async def stored(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stored]:
+@pytest.fixture
+async def stored(store_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stored]:
     keys = KeyFile(tmp_path / "keys.sqlite3")
     folder = tmp_path / "storage"
-    if request.param == "sqlite":
+    if store_kind == "sqlite":
         file = SqliteDatabase(tmp_path / "results.sqlite3")
         stores = (SqliteUsers(file), SqliteStore(file), SqliteJobs(file), SqliteTrialLedger(file))
         yield Stored(*stores, folder, keys)
         await file.close()
     else:
-        base = MongoDatabase(request.getfixturevalue("mongo_uri"), f"test_{uuid.uuid4().hex}")
+        uri, name = request.getfixturevalue("mongo_uri"), f"test_{uuid.uuid4().hex}"
+        base = MongoDatabase(uri, name, driver=driver_of(store_kind))
         yield Stored(MongoUsers(base), MongoStore(base), MongoJobs(base), MongoTrialLedger(base), folder, keys)
         await base.close()
     keys.close()

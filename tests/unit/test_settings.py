@@ -35,6 +35,10 @@ from src.settings import SettingsError, read_settings
         ("JWT_ALGORITHMS", "RS256,HS256", "JWT_ALGORITHMS"),
         ("JWT_ALGORITHMS", "none", "JWT_ALGORITHMS"),
         ("JWT_JWKS", "http://issuer.test/jwks", "Allowed: a file that exists, an https:// address"),
+        ("OBJECT_STORE_URL", "https://bucket", "OBJECT_STORE_URL is 'https://bucket'. Allowed: s3://bucket or"),
+        ("OBJECT_STORE_URL", "s3://bucket/../other", "Allowed: s3://bucket or s3://bucket/prefix"),
+        ("OBJECT_STORE_URL", "s3://key:s3cret@bucket", "OBJECT_STORE_URL has a value that is not allowed. Allowed: s3"),
+        ("MONGO_DRIVER", "mongo", "MONGO_DRIVER is 'mongo'. Allowed: 'motor' or 'pymongo'."),
         ("JWT_JWKS", "/no/such/file", "Allowed: a file that exists"),
     ],
 )

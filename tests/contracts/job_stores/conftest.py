@@ -11,22 +11,23 @@ import pytest
 from src.ports.jobs import JobStore
 from tests.contracts.stored_jobs import OpenStore
 from tests.jobs import open_job_store
+from tests.mongo_server import driver_of
 
 
-@pytest.fixture(params=["sqlite", "mongo"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
+@pytest.fixture
+def place(store_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if store_kind == "sqlite":
         return str(tmp_path / "results.sqlite3")
     return f"{request.getfixturevalue('mongo_uri')}#test_{uuid.uuid4().hex}"
 
 
 @pytest.fixture
-async def open_store(place: str) -> AsyncIterator[OpenStore]:
+async def open_store(store_kind: str, place: str) -> AsyncIterator[OpenStore]:
     """Open stores of one file or database, each as another process would; they are closed after the test."""
     opened = []
 
     def open_one() -> JobStore:
-        store, database = open_job_store(place)
+        store, database = open_job_store(place, driver_of(store_kind))
         opened.append(database)
         return store
 

@@ -9,7 +9,7 @@ import pytest
 
 from src.domain.errors import StoreUnavailable
 from src.domain.intervals import DAY_MS
-from src.service.retention import Retention
+from src.service.retention import Cleaning, Retention
 from tests.clocks import MovingClock
 
 
@@ -48,3 +48,22 @@ async def test_zero_days_keep_results_forever() -> None:
     store = RecordingStore()
     await Retention(cast("Any", store), MovingClock(100 * DAY_MS), keep_days=0).run()
     assert store.asked == []
+
+
+class RecordingObjects:
+    def __init__(self) -> None:
+        self.cleaned = 0
+
+    async def clean(self) -> None:
+        self.cleaned += 1
+        if self.cleaned == 1:
+            raise StoreUnavailable("away")
+
+
+async def test_cleaning_goes_on_after_a_failure(caplog: pytest.LogCaptureFixture) -> None:
+    store = RecordingObjects()
+    task = asyncio.create_task(Cleaning(store, pause_s=0.001).run())
+    while store.cleaned < 3:
+        await asyncio.sleep(0.001)
+    task.cancel()
+    assert "object store not cleaned: error=away" in caplog.text

@@ -7,27 +7,36 @@ import base64
 import json
 import logging
 import socket
+import threading
+import time
 import traceback
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from src.domain.errors import InvalidInput, ResultNotFound, StoreUnavailable
 from src.domain.runs import ResultQuota
 from src.stores.mongo import CHUNK_BYTES, MongoStore
 from src.stores.mongo_connection import MongoDatabase
+from src.stores.mongo_driver import DriverName
 from tests.equality import assert_identical
 from tests.factories import make_request, make_result
-from tests.mongo_server import MAX_DOCUMENT_BYTES, MongoServer, running_mongo_server, silent_server
+from tests.mongo_server import MAX_DOCUMENT_BYTES, MongoServer, driver_of, running_mongo_server, silent_server
 
 
 @pytest.fixture
 def server() -> Iterator[MongoServer]:
     with running_mongo_server() as running:
         yield running
+
+
+@pytest.fixture(params=["motor", "pymongo"])
+def driver(request: pytest.FixtureRequest) -> DriverName:
+    return driver_of(request.param)
 
 
 @pytest.fixture
@@ -166,11 +175,69 @@ async def test_lists_read_no_chunk(store: MongoStore, server: MongoServer) -> No
     assert server.commands == [("find", "results")] * 3  # a page, misplaced heads, summaries
 
 
-async def test_absent_server_fails_soon_and_recovers() -> None:
+async def test_save_of_a_cancelled_caller_is_completed(server: MongoServer, driver: DriverName) -> None:
+    store = MongoStore(MongoDatabase(server.uri, "results", driver=driver), chunk_bytes=500)
+    assert await store.is_reachable()
+    reached = threading.Event()
+
+    def notice_chunk(name: str, body: dict[str, Any]) -> bool:
+        if name == "insert" and body["insert"] == "result_chunks":
+            reached.set()
+        return False
+
+    server.hang_up_before = notice_chunk
+    save = asyncio.create_task(store.save(make_result()))
+    assert await asyncio.to_thread(reached.wait, 10)
+    save.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await save
+    await store.close()
+    assert (kept(server)["results"], kept(server)["result_intents"]) == (1, 0)
+    deadline_s = time.monotonic() + 10
+    while open_sockets(server) and time.monotonic() < deadline_s:  # motor's monitor closes its own a little later
+        await asyncio.sleep(0.05)
+    assert open_sockets(server) == 0
+    again = MongoStore(MongoDatabase(server.uri, "results", driver=driver))
+    assert_identical(await again.get("result-1"), make_result())
+    await again.close()
+
+
+async def test_failure_of_a_cancelled_save_is_logged(
+    server: MongoServer, driver: DriverName, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = MongoStore(MongoDatabase(server.uri, "results", driver=driver))
+    assert await store.is_reachable()
+    reached = threading.Event()
+
+    def break_insert(name: str, body: dict[str, Any]) -> bool:
+        if name == "insert":
+            reached.set()
+        return name == "insert"
+
+    server.hang_up_before = break_insert
+    save = asyncio.create_task(store.save(make_result()))
+    while not store._database._writes:
+        await asyncio.sleep(0)
+    save.cancel()
+    await asyncio.gather(save, return_exceptions=True)
+    assert await asyncio.to_thread(reached.wait, 10)
+    await store.close()
+    assert "write of a cancelled caller failed" in caplog.text
+
+
+def open_sockets(server: MongoServer) -> int:
+    """Return how many connections of this process's drivers to the relay are open."""
+    found = psutil.Process().net_connections(kind="tcp")
+    return sum(bool(each.raddr) and each.raddr.port == server.port and each.status == "ESTABLISHED" for each in found)
+
+
+async def test_absent_server_fails_soon_and_recovers(driver: DriverName) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-        store = MongoStore(MongoDatabase(f"mongodb://127.0.0.1:{port}", "results", server_selection_timeout_s=0.3))
+        store = MongoStore(
+            MongoDatabase(f"mongodb://127.0.0.1:{port}", "results", server_selection_timeout_s=0.3, driver=driver)
+        )
         assert not await store.is_reachable()
         with pytest.raises(StoreUnavailable, match="MongoDB does not respond") as caught:
             await store.save(make_result())
@@ -179,8 +246,8 @@ async def test_absent_server_fails_soon_and_recovers() -> None:
     await store.close()
 
 
-async def test_store_recovers_when_server_responds_again(server: MongoServer) -> None:
-    store = MongoStore(MongoDatabase(server.uri, "results", server_selection_timeout_s=1))
+async def test_store_recovers_when_server_responds_again(server: MongoServer, driver: DriverName) -> None:
+    store = MongoStore(MongoDatabase(server.uri, "results", server_selection_timeout_s=1, driver=driver))
     server.hang_up_before = lambda name, body: name == "createIndexes"
     assert not await store.is_reachable()
     server.hang_up_before = lambda name, body: False
@@ -200,9 +267,9 @@ async def test_store_recovers_when_server_responds_again(server: MongoServer) ->
         "",
     ],
 )
-def test_invalid_connection_string_is_rejected_unquoted(uri: str) -> None:
+def test_invalid_connection_string_is_rejected_unquoted(uri: str, driver: DriverName) -> None:
     with pytest.raises(StoreUnavailable, match="MONGODB_URI is not a MongoDB connection string") as caught:
-        MongoStore(MongoDatabase(uri, "results"))
+        MongoStore(MongoDatabase(uri, "results", driver=driver))
     shown = "".join(traceback.format_exception(caught.value))
     assert "hunter2" not in shown.replace(repr(uri), "")
     assert "ter2:x" not in shown
@@ -213,7 +280,7 @@ async def test_password_is_in_no_message_or_log(caplog: pytest.LogCaptureFixture
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         uri = f"mongodb://user:hunter2@127.0.0.1:{taken.getsockname()[1]}/?authSource=admin"
-        store = MongoStore(MongoDatabase(uri, "results", server_selection_timeout_s=0.2))
+        store = MongoStore(MongoDatabase(uri, "results", server_selection_timeout_s=0.2, driver=driver))
         with pytest.raises(StoreUnavailable) as caught:
             await store.save(make_result())
     await store.close()
@@ -222,9 +289,11 @@ async def test_password_is_in_no_message_or_log(caplog: pytest.LogCaptureFixture
     assert "hunter2" not in repr(vars(store))
 
 
-async def test_silent_server_times_out() -> None:
+async def test_silent_server_times_out(driver: DriverName) -> None:
     with silent_server() as port:
-        store = MongoStore(MongoDatabase(f"mongodb://127.0.0.1:{port}", "results", server_selection_timeout_s=0.4))
+        store = MongoStore(
+            MongoDatabase(f"mongodb://127.0.0.1:{port}", "results", server_selection_timeout_s=0.4, driver=driver)
+        )
         loop = asyncio.get_running_loop()
         started = loop.time()
         assert await store.is_reachable() is False
@@ -241,9 +310,11 @@ async def test_silent_server_times_out() -> None:
 
 
 @pytest.mark.parametrize("command", ["find", "insert", "aggregate"])
-async def test_server_stalled_midway_times_out(server: MongoServer, command: str) -> None:
+async def test_server_stalled_midway_times_out(server: MongoServer, command: str, driver: DriverName) -> None:
     quota = ResultQuota(max_results=10, max_bytes=2**30)
-    store = MongoStore(MongoDatabase(server.uri, "results", operation_timeout_s=0.5, call_timeout_s=30.0), quota=quota)
+    store = MongoStore(
+        MongoDatabase(server.uri, "results", operation_timeout_s=0.5, call_timeout_s=30.0, driver=driver), quota=quota
+    )
     await store.save(make_result())
     server.stall_before = lambda name, body: name == command
     with pytest.raises(StoreUnavailable, match="MongoDB does not respond") as caught:
@@ -254,8 +325,10 @@ async def test_server_stalled_midway_times_out(server: MongoServer, command: str
     await store.close()
 
 
-async def test_call_of_many_slow_commands_is_bounded(server: MongoServer) -> None:
-    store = MongoStore(MongoDatabase(server.uri, "results", operation_timeout_s=30.0, call_timeout_s=0.5))
+async def test_call_of_many_slow_commands_is_bounded(server: MongoServer, driver: DriverName) -> None:
+    store = MongoStore(
+        MongoDatabase(server.uri, "results", operation_timeout_s=30.0, call_timeout_s=0.5, driver=driver)
+    )
     await store.save(make_result())
     server.stall_before = lambda name, body: name == "find"
     with pytest.raises(StoreUnavailable) as caught:
@@ -265,8 +338,8 @@ async def test_call_of_many_slow_commands_is_bounded(server: MongoServer) -> Non
     await store.close()
 
 
-async def test_readiness_does_not_wait_for_a_stalled_server(server: MongoServer) -> None:
-    store = MongoStore(MongoDatabase(server.uri, "results", operation_timeout_s=3600.0))
+async def test_readiness_does_not_wait_for_a_stalled_server(server: MongoServer, driver: DriverName) -> None:
+    store = MongoStore(MongoDatabase(server.uri, "results", operation_timeout_s=3600.0, driver=driver))
     server.stall_before = lambda name, body: True
     assert not await store.is_reachable()
     server.stopping.set()
