@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from src.concurrency.child_process import KillSwitch
+from src.concurrency.paid_work import payer
 from src.observing.meters import UNMEASURED, ChildEnd, SandboxMeter
+from src.ports.rates import CoreBudget
 from src.sandbox import identity, landlock
 from src.sandbox.layers import Layer, LayerMissing
 from src.sandbox.limits import Limits
@@ -45,6 +47,8 @@ class Children:
         Whether zygotes and children take uids of their own; only root can give them.
     meter
         What counts the ends of children.
+    budget
+        What charges the user who pays for this task for the processor time of children; None if that is not limited.
     """
 
     def __init__(
@@ -57,8 +61,10 @@ class Children:
         memory_bytes: int,
         uses_uids: bool,
         meter: SandboxMeter = UNMEASURED,
+        budget: CoreBudget | None = None,
     ) -> None:
         self._meter = meter
+        self._budget = budget
         self.registry = registry
         self.deadline_s = deadline_s
         self.limits = Limits.for_deadline(deadline_s, memory_bytes)
@@ -175,6 +181,12 @@ class Children:
                 child.end(_KILL_SECONDS)
             finally:
                 child.close()
+                self._charge(child)
+
+    def _charge(self, child: Child) -> None:
+        user_id = payer()
+        if self._budget is not None and user_id is not None and child.processor_s is not None:
+            self._budget.charge(user_id, child.processor_s)
 
     def _fork(self, family: str, descriptors: tuple[int, ...]) -> Child:
         link = self.start(family)
