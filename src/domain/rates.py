@@ -9,7 +9,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 _NETWORK_BITS: Final = 64
-"""Whoever has one address of IPv6 has the 2^64 of its network."""
+"""A client with one address of IPv6 has the 2^64 of its network."""
 _MAX_NAME: Final = 100
 
 

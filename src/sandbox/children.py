@@ -117,7 +117,7 @@ class Children:
             is_audited = task.audit_seed is not None
             size = get_reply_size(child_task.reply_rows, is_audited=is_audited)
             opened.append(create_reply_file(size))
-            wait_status = self._run_child(task.family, tuple(opened), switch)
+            wait_status = self._run_child(task, tuple(opened), switch)
             # A child that is audited may have replied before it was killed.
             reply = b"" if wait_status is None and not is_audited else read_reply(opened[-1], size)
             outcome = Outcome(wait_status=wait_status, reply=reply)
@@ -170,8 +170,8 @@ class Children:
             if self._zygotes.get(family) is link:
                 del self._zygotes[family]
 
-    def _run_child(self, family: str, descriptors: tuple[int, ...], switch: KillSwitch) -> int | None:
-        child = self._fork(family, descriptors)
+    def _run_child(self, task: Task, descriptors: tuple[int, ...], switch: KillSwitch) -> int | None:
+        child = self._fork(task.family, descriptors)
         try:
             switch.watch(child)
             return child.wait(self.deadline_s)
@@ -181,7 +181,8 @@ class Children:
                 child.end(_KILL_SECONDS)
             finally:
                 child.close()
-                self._charge(child)
+                if task.kind != "attack":  # canaries are nobody's work
+                    self._charge(child)
 
     def _charge(self, child: Child) -> None:
         user_id = payer()

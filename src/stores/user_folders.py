@@ -23,17 +23,18 @@ class UserFolders:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    async def usage(self) -> Mapping[str, tuple[int, int]]:
-        return await asyncio.to_thread(self._usage)
+    async def usage(self, user_id: str | None = None) -> Mapping[str, tuple[int, int]]:
+        return await asyncio.to_thread(self._usage, None if user_id is None else check_user_id(user_id))
 
     async def delete(self, user_id: str) -> int:
         return await asyncio.to_thread(self._delete, check_user_id(user_id))
 
-    def _usage(self) -> Mapping[str, tuple[int, int]]:
+    def _usage(self, user_id: str | None) -> Mapping[str, tuple[int, int]]:
         if not self._root.is_dir():
             return {}
         try:
-            return {path.name: _count(path) for path in self._root.iterdir() if _is_of_user(path)}
+            folders = self._root.iterdir() if user_id is None else [self._root / user_id]
+            return {path.name: _count(path) for path in folders if _is_of_user(path)}
         except OSError as error:
             raise _unusable(error) from error
 

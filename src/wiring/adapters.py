@@ -21,13 +21,15 @@ from src.observing.meters import UNMEASURED, Meters
 from src.ports.clock import Clock
 from src.ports.jobs import JobStore
 from src.ports.market import BarSource, DatasetStore, FundingSource
-from src.ports.stores import ResultStore, TrialLedger
+from src.ports.rates import UNLIMITED, CoreBudget, RateLimiter
+from src.ports.stores import ResultStore, TrialLedger, UserRecords
 from src.sandbox.runner import SandboxedModelRunner
 from src.service.computing import ComputeQueue
 from src.settings import Settings
 from src.stores.measured import measure_store
 from src.stores.model_files import TEMPORARY_FOLDER, DiskModelFiles
 from src.stores.signing_key import KEYS_FOLDER, FileSigner
+from src.wiring.rates import build_budget
 from src.wiring.stores import build_stores
 
 BARS_FOLDER: Final = ".bars"
@@ -49,18 +51,21 @@ class Adapters:
     store: ResultStore
     ledger: TrialLedger
     job_store: JobStore
+    records: UserRecords
     files: DiskModelFiles
     runner: SandboxedModelRunner
     signer: FileSigner
     computing: ComputeQueue
     estimating: ComputeQueue
+    budget: CoreBudget | None
 
 
-def build_adapters(settings: Settings, meters: Meters = UNMEASURED) -> Adapters:
+def build_adapters(settings: Settings, meters: Meters = UNMEASURED, limiter: RateLimiter = UNLIMITED) -> Adapters:
     """Construct the adapters and queues of one process; nothing is opened yet."""
+    budget = build_budget(limiter)
     clock = SystemClock()
     binance = build_binance(settings, clock, meters)
-    store, ledger, job_store = build_stores(settings)
+    stores = build_stores(settings)
     return Adapters(
         clock=clock,
         binance=binance,
@@ -70,9 +75,10 @@ def build_adapters(settings: Settings, meters: Meters = UNMEASURED) -> Adapters:
             SIMULATED: SimulatedSource(clock=clock),
         },
         datasets=build_datasets(settings, clock, meters),
-        store=measure_store(store, "results", meters.stores),
-        ledger=measure_store(ledger, "trials", meters.stores),
-        job_store=measure_store(job_store, "jobs", meters.stores),
+        store=measure_store(stores.results, "results", meters.stores),
+        ledger=measure_store(stores.ledger, "trials", meters.stores),
+        job_store=measure_store(stores.jobs, "jobs", meters.stores),
+        records=stores.records,
         files=DiskModelFiles(
             settings.storage_dir,
             max_bytes=settings.max_upload_bytes,
@@ -85,6 +91,7 @@ def build_adapters(settings: Settings, meters: Meters = UNMEASURED) -> Adapters:
             memory_bytes=settings.model_memory_mb * 1024 * 1024,
             storage=settings.storage_dir / TEMPORARY_FOLDER,
             meters=meters,
+            budget=budget,
         ),
         signer=FileSigner(settings.storage_dir / KEYS_FOLDER),
         computing=ComputeQueue(
@@ -92,6 +99,7 @@ def build_adapters(settings: Settings, meters: Meters = UNMEASURED) -> Adapters:
             max_waiting=settings.max_waiting_backtests,
             max_wait_s=settings.request_timeout_s,
             meter=meters.queue("backtests"),
+            budget=budget,
         ),
         estimating=ComputeQueue(
             threads=1,
@@ -100,7 +108,9 @@ def build_adapters(settings: Settings, meters: Meters = UNMEASURED) -> Adapters:
             slots=1,
             work="estimate",
             meter=meters.queue("estimates"),
+            budget=budget,
         ),
+        budget=budget,
     )
 
 

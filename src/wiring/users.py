@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from src.bars.clock import SystemClock
-from src.ports.stores import UserRecords
 from src.service.users import UserService
 from src.settings import Settings
-from src.stores.sqlite_database import SqliteDatabase
-from src.stores.sqlite_users import SqliteUsers
 from src.stores.user_folders import UserFolders
 from src.wiring.adapters import DATASETS_FOLDER
 from src.wiring.identity import build_key_file
-from src.wiring.stores import RESERVE_BYTES, RESULTS_FILE, build_stores
+from src.wiring.stores import build_stores
 
 
 @asynccontextmanager
 async def open_users(settings: Settings) -> AsyncIterator[UserService]:
     """Open the stores for the operator, beside a running service; they close with the block."""
-    results, _, jobs = build_stores(settings)
-    records, close = _build_records(settings)
-    keys = build_key_file(settings)
+    stores, keys = build_stores(settings), build_key_file(settings)
     try:
         yield UserService(
-            records=records,
-            results=results,
-            jobs=jobs,
+            records=stores.records,
+            results=stores.results,
+            jobs=stores.jobs,
             models=UserFolders(settings.storage_dir),
             datasets=UserFolders(settings.storage_dir / DATASETS_FOLDER),
             keys=keys,
@@ -35,16 +30,4 @@ async def open_users(settings: Settings) -> AsyncIterator[UserService]:
         )
     finally:
         keys.close()
-        await close()
-        await results.close()
-
-
-def _build_records(settings: Settings) -> tuple[UserRecords, Callable[[], Awaitable[None]]]:
-    if settings.mongodb_uri is not None:
-        from src.stores.mongo_connection import MongoDatabase  # noqa: PLC0415  (takes 1/8 s; only its users need it)
-        from src.stores.mongo_users import MongoUsers  # noqa: PLC0415
-
-        mongo = MongoDatabase(settings.mongodb_uri.get_secret_value(), settings.mongodb_database)
-        return MongoUsers(mongo), mongo.close
-    sqlite = SqliteDatabase(settings.storage_dir / RESULTS_FILE, reserve_bytes=RESERVE_BYTES)
-    return SqliteUsers(sqlite), sqlite.close
+        await stores.results.close()
