@@ -63,8 +63,8 @@ def write_headers(uses: list[RateUse]) -> list[tuple[bytes, bytes]]:
     """
     if not uses:
         return []
-    policies = ", ".join(f'"{use.limit.rate}";q={use.limit.allowed};w={use.limit.window_s}' for use in uses)
-    left = ", ".join(f'"{use.limit.rate}";r={use.remaining}{_free_after(use)}' for use in uses)
+    policies = ", ".join(f'"{use.limit.rate.value}";q={use.limit.allowed};w={use.limit.window_s}' for use in uses)
+    left = ", ".join(f'"{use.limit.rate.value}";r={use.remaining}{_free_after(use)}' for use in uses)
     return [(b"ratelimit-policy", policies.encode()), (b"ratelimit", left.encode())]
 
 

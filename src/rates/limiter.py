@@ -74,11 +74,12 @@ class MovingWindowLimiter:
         item = self._items.get(rate)
         if item is None:
             return None
-        resets_s, left = self._strategy.get_window_stats(item, sender)
-        if left > 0:
-            return self._describe(rate, item.amount - left, resets_s - self._now())
-        free_after_s = self._seconds_until(item.key_for(sender), item.get_expiry(), item.amount - 1)
-        return self._describe(rate, item.amount - left, free_after_s)
+        # As the strategy's `get_window_stats`, which takes three times as long.
+        key, window_s = item.key_for(sender), item.get_expiry()
+        oldest_s, used = self.memory.get_moving_window(key, item.amount, window_s)
+        if used < item.amount:
+            return self._describe(rate, used, oldest_s + window_s - self._now())
+        return self._describe(rate, used, self._seconds_until(key, window_s, item.amount - 1))
 
     def _describe(self, rate: Rate, used: int, free_after_s: float) -> RateUse:
         shown = used / _PARTS[rate] if rate in _PARTS else used

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from src.api.allowance import ALLOWANCE, Allowance, write_headers
 from src.api.caller import found_caller
 from src.api.errors import describe_error, problem_response
-from src.api.http.authentication import METRICS_PATH, IsOpen, is_open
+from src.api.http.authentication import METRICS_PATH, SESSION_PATH, IsOpen, is_open
 from src.api.paths import FORM_PATHS, path_in
 from src.domain.errors import RateLimited
 from src.domain.rates import Rate
@@ -20,6 +20,7 @@ from src.ports.rates import RateLimiter
 TRY_AGAIN_LATER: Final = 1013
 COUNTED: Final = frozenset({Rate.REQUESTS, Rate.UPLOADS, Rate.CORE_SECONDS})
 """Limits for which the layer is needed: it counts for them, or its responses say what is left of them."""
+_API: Final = "/api/"
 _DENIAL: Final = "websocket.http.response"
 
 
@@ -55,10 +56,12 @@ class RateLimits:
         await self._app(scope, receive, _with_headers(send, allowance))
 
     def _count(self, scope: Scope, allowance: Allowance) -> None:
-        caller = found_caller(HTTPConnection(scope))
-        if caller is None or path_in(scope) == METRICS_PATH:
+        caller, path = found_caller(HTTPConnection(scope)), path_in(scope)
+        if caller is None or path == METRICS_PATH:
             return
-        if caller.is_anybody and is_open(scope, self._is_page):
+        # Without an identity nobody has found out yet what the path is; most are told by their beginning.
+        is_api = path.startswith(_API) and path != SESSION_PATH
+        if caller.is_anybody and not is_api and is_open(scope, self._is_page):
             return
         allowance.spend(Rate.REQUESTS)
         if _is_upload(scope):
