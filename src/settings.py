@@ -428,7 +428,7 @@ class Settings(BaseSettings):
 
     @property
     def checks_secrets(self) -> bool:
-        """Whether requests carry keys or tokens that somebody could try to guess."""
+        """Whether requests carry keys or tokens that a client could try to guess."""
         return self.auth in {AuthMode.KEYS, AuthMode.JWT}
 
     @property

@@ -181,7 +181,7 @@ class Children:
                 child.end(_KILL_SECONDS)
             finally:
                 child.close()
-                if task.kind != "attack":  # canaries are nobody's work
+                if task.kind != "attack":  # no user asked for the canaries
                     self._charge(child)
 
     def _charge(self, child: Child) -> None:

@@ -13,7 +13,7 @@ from src.ports.rates import RateLimiter
 from src.ports.stores import UserFiles, UserRecords
 
 BY_SENDER: Final = (Rate.REQUESTS, Rate.UPLOADS)
-"""Limits of whoever sends a request; the others are of the user whose work it is."""
+"""Limits of the sender of a request; the others are of the user whose work it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

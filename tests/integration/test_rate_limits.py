@@ -154,7 +154,7 @@ def test_uploads_of_both_apis_share_one_limit(limited: Limited) -> None:
         assert 3500 < uploads["free_after_s"] <= 3600
 
 
-def test_running_sweep_goes_on_and_new_work_is_refused(limited: Limited) -> None:
+def test_sweep_goes_on_and_new_work_is_refused(limited: Limited) -> None:
     with limited.http(limited.new_key()) as http:
         sweep = http.post("/api/sweeps", json=SWEEP).json()["data"]["id"]
         deadline = time.monotonic() + 200

@@ -59,7 +59,7 @@ class RateLimits:
         caller, path = found_caller(HTTPConnection(scope)), path_in(scope)
         if caller is None or path == METRICS_PATH:
             return
-        # Without an identity nobody has found out yet what the path is; most are told by their beginning.
+        # With AUTH=none no layer before this one has looked at the path; most are told by their beginning.
         is_api = path.startswith(_API) and path != SESSION_PATH
         if caller.is_anybody and not is_api and is_open(scope, self._is_page):
             return

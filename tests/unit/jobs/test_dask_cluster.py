@@ -96,7 +96,7 @@ async def test_cancelled_chunk_is_released() -> None:
     assert client.future.is_released
 
 
-async def test_time_of_the_cluster_is_charged_to_its_user(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_time_of_cluster_is_charged_to_user(monkeypatch: pytest.MonkeyPatch) -> None:
     class Budget:
         def __init__(self) -> None:
             self.charged: list[tuple[str, float]] = []
