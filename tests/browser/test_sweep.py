@@ -230,9 +230,7 @@ def test_rows_are_sorted_by_the_service(visit: Visit, service: str, sweep: str) 
         expected = read(service, f"sweeps/{sweep}/rows", sort_by="total_fees", descending=descending)["items"]
         # The head tells the order at once, and the rows follow: the first row may be the same in both orders.
         numbers = ",".join(str(row["row"]) for row in expected)
-        wait_until(
-            page, f"[...document.querySelectorAll('{ROWS}')].map((row) => row.dataset.row).join() === '{numbers}'"
-        )
+        wait_until(page, f"[...document.querySelectorAll('{ROWS}')].map((row) => row.dataset.row).join() === '{numbers}'")
 
 
 def test_rows_are_offered_as_files(visit: Visit, service: str, sweep: str) -> None:

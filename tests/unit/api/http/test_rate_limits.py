@@ -7,11 +7,14 @@ from collections.abc import Sequence
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from starlette.types import Message
 
 from src.api.allowance import sender_of
-from src.domain.identity import AuthMode, Caller
+from src.api.rest.routes import install_rest
+from src.domain.identity import Caller
 from src.domain.rates import Rate, RateLimit
+from src.identity.anybody import AnybodyAuthenticator
 from src.identity.gateway import HeaderAuthenticator
 from src.rates.limiter import MovingWindowLimiter
 from tests.clocks import Stopwatch
@@ -150,6 +153,17 @@ def test_service_without_limits_has_no_layer() -> None:
     assert "RateLimits" not in [layer.cls.__name__ for layer in make_rest_app().user_middleware]
 
 
+@pytest.mark.parametrize("is_limited", [True, False])
+def test_document_declares_429_if_there_are_limits(is_limited: bool) -> None:
+    app = FastAPI()
+    app.state.authenticator, app.state.max_bars, app.state.max_rows = AnybodyAuthenticator(), 1000, 100
+    install_rest(app, registry=None, is_limited=is_limited)
+    paths = app.openapi()["paths"]
+    assert ("429" in paths["/api/usage"]["get"]["responses"]) is is_limited
+    assert ("429" in paths["/api/session"]["post"]["responses"]) is is_limited
+    assert "429" not in paths["/health"]["get"]["responses"]
+
+
 async def open_socket(served: Served, extensions: dict[str, object]) -> list[Message]:
     """Open a WebSocket to an address that has none, and return what the server sends."""
     sent: list[Message] = []
@@ -194,4 +208,3 @@ async def test_websocket_over_limit_is_not_opened(extensions: dict[str, object],
 def test_sender_without_address_has_a_name() -> None:
     assert sender_of({"type": "http", "client": None}) == "address "
     assert sender_of({"type": "http", "state": {"caller": Caller(user_id="ann")}}) == "user ann"
-    assert HeaderAuthenticator("x").mode is AuthMode.HEADER
