@@ -307,6 +307,10 @@ class Client(SweepMethods):
         """Return the user's datasets, newest first."""
         return pd.DataFrame(self._transport.data("GET", f"/api/data/user/{path_part(self.user)}"))
 
+    def usage(self) -> dict[str, Any]:
+        """Return what the user has used of the limits per time (`limits`), and what is stored (`stored`)."""
+        return dict(self._transport.data("GET", "/api/usage", params={"user_id": self.user}))
+
     def delete_dataset(self, name: str) -> None:
         """Delete a dataset."""
         self._transport.data("DELETE", f"/api/data/user/{path_part(self.user)}/{path_part(name)}")

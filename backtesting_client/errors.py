@@ -16,7 +16,7 @@ import httpx
 
 _NOT_FOUND = 404
 _SERVER_ERROR = 500
-_LATER = {502, 503, 504}
+_LATER = {429, 502, 503, 504}
 
 
 class ClientError(Exception):

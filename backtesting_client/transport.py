@@ -25,14 +25,16 @@ _MIN_PAGE_ROWS: Final = 100
 _OPENAPI: Final = "/openapi.json"
 _WARNINGS: Final = b"warnings"
 
+_TOO_MANY: Final = 429
 _UNAVAILABLE: Final = 503
 
 
 class Transport:
     """A connection to one service.
 
-    A 503 with Retry-After is sent again until `retry_s` seconds have passed: BUSY for every method, because the service
-    refuses before it starts the work; other codes for GET only, because the work may have been done in part.
+    A 429 or 503 with Retry-After is sent again until `retry_s` seconds have passed: RATE_LIMITED and BUSY for every
+    method, because the service refuses before it starts the work; other codes for GET only, because the work may have
+    been done in part.
     """
 
     def __init__(self, url: str, *, timeout_s: float, retry_s: float, headers: Mapping[str, str]) -> None:
@@ -146,6 +148,8 @@ def _another_server(response: httpx.Response) -> ClientError:
 
 
 def _may_repeat(method: str, error: ServiceError) -> bool:
-    if error.status != _UNAVAILABLE:
+    if error.status not in {_TOO_MANY, _UNAVAILABLE}:
         return False
+    if error.code == "RATE_LIMITED":  # a use that is more than is ever allowed has no time after which it is
+        return error.retry_after_s is not None
     return error.code == "BUSY" or (method == "GET" and error.retry_after_s is not None)

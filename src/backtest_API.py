@@ -50,6 +50,7 @@ from src.settings import Settings, SettingsError, read_settings
 from src.ui.report import ReportFiles
 from src.ui.routes import find_pages, graphql_page, install_pages
 from src.wiring.identity import build_authenticator
+from src.wiring.rates import build_limiter, count_attempts
 from src.wiring.services import build_services
 
 MCP_PACKAGE = "'mcp>=2.3,<3'"
@@ -65,8 +66,11 @@ def create_app(settings: Settings) -> FastAPI:
     raise_descriptor_limit()
     configure_logging(settings.log_format, settings.log_level)
     registry = CollectorRegistry()
+    meters = PrometheusMeters(registry)
+    limiter = build_limiter(settings, meters)
     authenticator = build_authenticator(settings)
-    services = build_services(settings, PrometheusMeters(registry))
+    counted = count_attempts(authenticator, limiter)
+    services = build_services(settings, meters, limiter)
     streams = JobStreams()
     mcp = _build_mcp(services, streams, settings) if settings.mcp else None
     metrics = _build_metrics_server(services, settings, registry) if settings.metrics_port else None
@@ -100,7 +104,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.services = services
     app.state.job_streams = streams
     app.state.auth = settings.auth.value
-    app.state.authenticator = authenticator
+    app.state.authenticator = counted
     app.state.sessions = authenticator if authenticator.mode is AuthMode.KEYS else None
     app.state.max_bars = settings.max_bars
     app.state.max_rows = settings.max_rows_per_answer
@@ -115,7 +119,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     # First, because FastAPI asks one router after the other: the last of eleven is found after 0.1 of a small request.
     app.include_router(graphql)
-    install_rest(app, registry=registry if metrics is None else None)
+    install_rest(app, registry=registry if metrics is None else None, is_limited=bool(limiter.limits))
     # In a thread: made for the first page that asks for it, it held the event loop for 1.5 s.
     services.preparations.append(partial(asyncio.to_thread, app.openapi))
     if mcp is not None:
@@ -127,8 +131,9 @@ def create_app(settings: Settings) -> FastAPI:
         cors_origins=settings.cors_origins,
         allowed_hosts=allowed_hosts(settings),
         metrics=RequestMetrics(registry),
-        authenticator=authenticator,
+        authenticator=counted,
         is_page=find_pages(app),
+        limiter=limiter,
     )
     return app
 

@@ -159,6 +159,32 @@ class Settings(BaseSettings):
     max_rows_per_answer: int = Field(
         100_000, ge=100, le=50_000_000, description="Rows of one table in one response; more are read page by page."
     )
+    max_requests_per_minute: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Requests of one user per minute, with AUTH=none of one client's address; 0 for no limit.",
+    )
+    max_uploads_per_hour: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="Uploaded files of one user per hour, with AUTH=none of one client's address; 0 for no limit.",
+    )
+    max_core_seconds_per_hour: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Processor seconds of one user's backtests, models and jobs per hour; then new ones get 429; "
+        "0 for no limit.",
+    )
+    max_failed_sign_ins_per_minute: int = Field(
+        300,
+        ge=0,
+        le=1_000_000,
+        description="Keys and tokens of one client's address that are refused per minute; then new ones are not looked "
+        "at; 0 for no limit.",
+    )
     max_bars: int = Field(
         3_000_000, ge=100, le=50_000_000, description="Maximum number of bars that one request may ask for."
     )
@@ -422,6 +448,11 @@ class Settings(BaseSettings):
     @classmethod
     def _upper(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
+
+    @property
+    def checks_secrets(self) -> bool:
+        """Whether requests carry keys or tokens that a client could try to guess."""
+        return self.auth in {AuthMode.KEYS, AuthMode.JWT}
 
     @property
     def longest_stop_s(self) -> int:

@@ -16,6 +16,7 @@ from src.api.error_table import ERROR_HELP
 from src.api.errors import install_error_handlers
 from src.api.graphql.router import build_graphql_router
 from src.api.http.authentication import Authentication
+from src.api.http.rate_limits import RateLimits
 from src.domain.bar_quality import DataQuality
 from src.domain.bars import Bars
 from src.domain.intervals import DAY_MS
@@ -83,12 +84,14 @@ def _show_page(_: Request) -> Response:
 def make_graphql_app(services: MemoryServices, **limits: Any) -> FastAPI:
     """Build an application with nothing but the GraphQL endpoint."""
     given = {"max_depth": 12, "max_aliases": 100, "max_tokens": 4000, "has_introspection": True, "page": _show_page}
-    max_rows = limits.pop("max_rows", 100)
+    max_rows, limiter = limits.pop("max_rows", 100), limits.pop("limiter", None)
     app = FastAPI()
     install_error_handlers(app)
     app.include_router(build_graphql_router(**(given | limits)))
     app.state.services = cast("Services", services)
     app.state.authenticator = AnybodyAuthenticator()
+    if limiter is not None:
+        app.add_middleware(RateLimits, limiter=limiter, is_page=lambda _: False)
     app.add_middleware(Authentication, authenticator=app.state.authenticator, is_page=lambda _: False)
     app.state.max_bars = 100_000
     app.state.max_rows = max_rows

@@ -23,6 +23,7 @@ from src.domain.runs import BacktestRequest, BacktestResult, Rerun, ResultPage, 
 from src.engines.registry import ENGINES
 from src.identity.anybody import AnybodyAuthenticator
 from src.ports.identity import Authenticator
+from src.ports.rates import UNLIMITED, RateLimiter
 from src.ports.stores import ModelFileStore
 from src.service.computing import ComputeQueue
 from src.service.models import ModelService
@@ -203,6 +204,7 @@ def make_rest_app(
     allowed_hosts: Sequence[str] | None = ("*",),
     linger: LingerLimits | None = None,
     authenticator: Authenticator | None = None,
+    limiter: RateLimiter = UNLIMITED,
 ) -> FastAPI:
     """Build the application: all REST endpoints, all layers around them."""
     app = FastAPI()
@@ -217,6 +219,7 @@ def make_rest_app(
         metrics=metrics,
         authenticator=authenticator,
         is_page=lambda _: False,
+        limiter=limiter,
     )
     install_rest(app, registry=metrics.registry)
     app.state.services = cast("Services", services or MemoryServices())

@@ -123,6 +123,12 @@ ERROR_TABLE: Final[Mapping[type[errors.ServiceError], ErrorRow]] = {
         "Ask the operator to run the command in the message, or export the model to a format whose library is "
         "installed.",
     ),
+    errors.RateLimited: ErrorRow(
+        429,
+        "Too much in this time",
+        "Wait for the seconds in Retry-After, and send requests further apart. GET /api/usage says what is used and "
+        "allowed. An operator can raise the setting that the message names, or set it to 0 for no limit.",
+    ),
     errors.Busy: ErrorRow(503, "Too much work is waiting", _LATER),
     errors.TimedOut: ErrorRow(
         504,

@@ -132,10 +132,17 @@ def problem_response(request: Request | None, failure: ErrorResponse, *, root_pa
     document |= _place_members(failure)
     if is_graphql:
         document |= request_error(message, extensions_of(failure))
-    headers = {}
-    if failure.retry_after_s is not None:
-        headers["Retry-After"] = str(max(0, math.ceil(failure.retry_after_s)))
-    return Response(orjson.dumps(document), status_code=failure.status, media_type=PROBLEM_MEDIA_TYPE, headers=headers)
+    return Response(
+        orjson.dumps(document),
+        status_code=failure.status,
+        media_type=PROBLEM_MEDIA_TYPE,
+        headers=retry_header(failure),
+    )
+
+
+def retry_header(failure: ErrorResponse) -> dict[str, str]:
+    """Return the header that says after how many whole seconds trying again makes sense; empty if that is unknown."""
+    return {} if failure.retry_after_s is None else {"Retry-After": str(max(0, math.ceil(failure.retry_after_s)))}
 
 
 def _place_members(failure: ErrorResponse) -> dict[str, int]:

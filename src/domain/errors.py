@@ -22,6 +22,7 @@ The tree (code in brackets); none of these classes knows HTTP, `api/error_table.
     ├── UnsupportedFormat           [UNSUPPORTED_FORMAT]
     ├── MissingLibrary              [MISSING_LIBRARY]       a model format whose library is not installed
     ├── Busy                        [BUSY]                  as much work waits already as may wait
+    ├── RateLimited                 [RATE_LIMITED]          the sender has used up what a time allows
     ├── TimedOut                    [TIMED_OUT]             our own work took longer than its limit
     ├── ExchangeError
     │   ├── ExchangeRefused         [EXCHANGE_REFUSED]      it refuses the request, or its page is invalid
@@ -41,6 +42,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, Final
 
 from src.domain.error_text import FieldName, Template, Text
+from src.domain.rates import RateUse
 
 
 class ServiceError(Exception):
@@ -206,6 +208,16 @@ class MissingLibrary(ServiceError):
 
 class Busy(ServiceError):
     code = "BUSY"
+
+
+class RateLimited(ServiceError):
+    """A use over a limit per time; `use` is what the sender has used of it."""
+
+    code = "RATE_LIMITED"
+
+    def __init__(self, text: str | Text, *, use: RateUse, retry_after_s: float | None = None, **parts: Any) -> None:
+        super().__init__(text, retry_after_s=retry_after_s, **parts)
+        self.use = use
 
 
 class TimedOut(ServiceError):

@@ -37,7 +37,7 @@ class EvaluatedRows:
     `slots` [d], `total` and `active` are those of `TrialBatch`; `lowest_growth` [k] is the lowest equity over 0 in
     units of the initial cash, NaN for a row that failed. `descriptions` [k] are the strategies with their parameters,
     with the fallback's if it was traded. `failures` counts the rows without figures by the error that a run of their
-    own gives.
+    own gives. `remote_core_s` are the processor seconds that another host used for them.
     """
 
     rows: SweepRows
@@ -47,6 +47,7 @@ class EvaluatedRows:
     lowest_growth: NDArray[np.float64]
     descriptions: Sequence[StrategyDescription]
     failures: Mapping[str, int] = field(default_factory=dict)
+    remote_core_s: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "slots", freeze(self.slots, np.int64))

@@ -22,6 +22,7 @@ from distributed import Client, Future, KilledWorker
 from distributed.security import Security
 from numpy.typing import NDArray
 
+from src.concurrency.paid_work import payer
 from src.domain.errors import ClusterUnavailable, ServiceError
 from src.domain.sweep_rows import EvaluatedRows, SweepInputs
 from src.jobs.cluster_access import ClusterAccess
@@ -29,6 +30,7 @@ from src.jobs.cluster_rows import SweepParts, compute_rows, split_inputs
 from src.jobs.dask_security import build_security
 from src.jobs.loop_thread import LoopThread, loop_thread
 from src.ports.jobs import JobHandle, OpenSweep
+from src.ports.rates import CoreBudget
 
 CHUNKS_PER_THREAD: Final = 2
 """Chunks that are submitted at once for each thread of the cluster: one is computed while the next one waits there."""
@@ -51,10 +53,15 @@ class ClusterSweep:
     keys: tuple[str | None, ...]
     sent: Mapping[str, Future]
     window: asyncio.Semaphore
+    budget: CoreBudget | None = None
     width: int
 
     async def evaluate(self, values: NDArray[np.float64], *, first: int, total: int) -> EvaluatedRows:
-        return await self.loop.run(self._evaluate(values, first, total))
+        found = await self.loop.run(self._evaluate(values, first, total))
+        user_id = payer()
+        if self.budget is not None and user_id is not None:
+            self.budget.charge(user_id, found.remote_core_s)
+        return found
 
     async def _evaluate(self, values: NDArray[np.float64], first: int, total: int) -> EvaluatedRows:
         async with self.window:
@@ -95,10 +102,14 @@ class ClusterSweep:
 
 
 class DaskExecutor:
-    """The `RowExecutor` of a cluster. Raises ClusterUnavailable if the certificates cannot be used."""
+    """The `RowExecutor` of a cluster; `budget` charges users for its processors, None if that is not limited.
 
-    def __init__(self, access: ClusterAccess) -> None:
+    Raises ClusterUnavailable if the certificates cannot be used.
+    """
+
+    def __init__(self, access: ClusterAccess, budget: CoreBudget | None = None) -> None:
         self._access = access
+        self._budget = budget
         self._security = build_security(access.certificates)
 
     @asynccontextmanager
@@ -107,7 +118,7 @@ class DaskExecutor:
         async with loop_thread("cluster") as loop:
             client = await loop.run(connect(self._access, self._security))
             try:
-                yield await loop.run(send_parts(loop, client, self._access, parts))
+                yield await loop.run(send_parts(loop, client, self._access, parts, self._budget))
             finally:
                 await loop.run(_close(client))
 
@@ -152,7 +163,9 @@ async def _connect_once(access: ClusterAccess, security: Security | None, timeou
     return client
 
 
-async def send_parts(loop: LoopThread, client: Client, access: ClusterAccess, parts: SweepParts) -> ClusterSweep:
+async def send_parts(
+    loop: LoopThread, client: Client, access: ClusterAccess, parts: SweepParts, budget: CoreBudget | None = None
+) -> ClusterSweep:
     """Send each part once to every worker of this version; one that joins later gets them from its neighbors."""
     deadline_s = time.monotonic() + access.timeout_s
     while not (threads := await count_threads(client, access)):
@@ -176,6 +189,7 @@ async def send_parts(loop: LoopThread, client: Client, access: ClusterAccess, pa
         sent=sent,
         window=asyncio.Semaphore(width),
         width=width,
+        budget=budget,
     )
 
 

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from src.concurrency.paid_work import paid_by
 from src.domain.errors import ServiceError, StoreUnavailable
 from src.domain.jobs import JobFailure, JobKind, JobState, Lease
 from src.jobs.running_job import JobTiming, RunningJob, StopReason
@@ -17,6 +18,7 @@ from src.observing.activity import Activity, printable, working_on
 from src.observing.spans import job_span
 from src.ports.clock import Clock
 from src.ports.jobs import JobStore, JobTask, LeaseLost
+from src.ports.rates import CoreBudget
 
 _CLOSE_S: Final = 5.0
 """Seconds to give back running jobs at a stop; a job that is not given back is taken over when its lease expires."""
@@ -27,7 +29,8 @@ logger = logging.getLogger(__name__)
 class JobRunner:
     """At most `workers` jobs at a time; with 0 this process runs none.
 
-    A job that is queued in this process begins at once, that of another one within `timing.poll_s`.
+    A job that is queued in this process begins at once, that of another one within `timing.poll_s`. `budget` charges
+    the jobs' users for their processor time; None if that is not limited.
     """
 
     def __init__(
@@ -39,12 +42,13 @@ class JobRunner:
         workers: int,
         threads: int,
         timing: JobTiming | None = None,
+        budget: CoreBudget | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._tasks = tasks
         self._workers = workers if tasks else 0
-        self._threads = JobThreads(threads)
+        self._threads = JobThreads(threads, budget)
         self._timing = timing or JobTiming()
         self._holder = f"{socket.gethostname()}:{os.getpid()}"
         self._listeners: list[Callable[[str], None]] = []
@@ -123,7 +127,8 @@ class JobRunner:
             logger.error("job not ended, it is continued when its lease expires", exc_info=error)
 
     async def _work(self, lease: Lease) -> None:
-        with working_on(Activity(job_id=lease.job.id, user=printable(lease.job.user_id))), job_span():
+        user_id = lease.job.user_id
+        with working_on(Activity(job_id=lease.job.id, user=printable(user_id))), job_span(), paid_by(user_id):
             await self._work_on(lease)
 
     async def _work_on(self, lease: Lease) -> None:

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar, TypeVarTuple, Unpack
 
+from src.concurrency.paid_work import charging
 from src.concurrency.threads import run_in_pool
+from src.ports.rates import CoreBudget
 
 Outcome = TypeVar("Outcome")
 Arguments = TypeVarTuple("Arguments")
@@ -24,12 +26,15 @@ class JobThreads:
     On Linux the priority belongs to a thread; elsewhere it would be that of the whole process, and is left alone.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, budget: CoreBudget | None = None) -> None:
         self.count = count
+        self._budget = budget
         self._executor = ThreadPoolExecutor(count, thread_name_prefix="job", initializer=_lower_priority)
 
     async def run(self, function: Callable[[Unpack[Arguments]], Outcome], *arguments: *Arguments) -> Outcome:
         """Call a function in a thread, first come first served; a call that has not begun can be cancelled."""
+        if self._budget is not None:
+            function = charging(function, self._budget.charge)
         return await run_in_pool(self._executor, function, *arguments)
 
     def close(self) -> None:

@@ -190,8 +190,8 @@ class UserObjects:
         """Remove what killed processes of this host had not fetched completely, of all kinds."""
         return await self._cache.remove_leftovers()
 
-    async def usage(self) -> Mapping[str, tuple[int, int]]:
-        records, contents = await self._list("records"), await self._list("content")
+    async def usage(self, user_id: str | None = None) -> Mapping[str, tuple[int, int]]:
+        records, contents = await self._list("records", user_id), await self._list("content", user_id)
         found: dict[str, tuple[int, int]] = {}
         for counted, items in ((1, records), (0, contents)):
             for item in items:

@@ -89,6 +89,11 @@ _ALL: Final = (
         "queue_refusals_total", "Callers that a queue rejected: full, late, displaced, closed.", "queue", "reason"
     ),
     _counter(
+        "rate_refusals_total",
+        "Uses over a limit per sender and time: requests, uploads, core-seconds, failed-sign-ins.",
+        "limit",
+    ),
+    _counter(
         "sandbox_children_total",
         "Processes that opened a model file, by their end: replied, deadline, signal, cancelled, exited.",
         "end",

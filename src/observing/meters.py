@@ -62,8 +62,16 @@ class StoreMeter(Protocol):
     def count_error(self, store: str, operation: str, code: str) -> None: ...
 
 
+class RateMeter(Protocol):
+    def count_rate_refusal(self, rate: str) -> None:
+        """Count a use that was over a limit per sender and time."""
+
+
 class Meters(Protocol):
     """All meters of a process."""
+
+    @property
+    def rates(self) -> RateMeter: ...
 
     @property
     def sandbox(self) -> SandboxMeter: ...
@@ -96,6 +104,12 @@ class Unmeasured:
     def observe(self, store: str, operation: str, duration_s: float) -> None: ...
 
     def count_error(self, store: str, operation: str, code: str) -> None: ...
+
+    def count_rate_refusal(self, rate: str) -> None: ...
+
+    @property
+    def rates(self) -> RateMeter:
+        return self
 
     @property
     def sandbox(self) -> SandboxMeter:

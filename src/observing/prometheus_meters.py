@@ -85,6 +85,16 @@ class PrometheusStoreMeter:
         self._errors.labels(store, operation, code).inc()
 
 
+class PrometheusRateMeter:
+    """The meter of what is refused because a sender has used up a limit."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._refusals = METERS["rate_refusals_total"].counter(registry)
+
+    def count_rate_refusal(self, rate: str) -> None:
+        self._refusals.labels(rate).inc()
+
+
 class PrometheusMeters:
     """All meters of a process, registered once in the given registry."""
 
@@ -95,6 +105,7 @@ class PrometheusMeters:
         self.sandbox = PrometheusSandboxMeter(registry)
         self.exchange = PrometheusExchangeMeter(registry)
         self.stores = PrometheusStoreMeter(registry)
+        self.rates = PrometheusRateMeter(registry)
 
     def queue(self, name: str) -> PrometheusQueueMeter:
         return PrometheusQueueMeter(self, name)

@@ -13,11 +13,12 @@ class Credentials:
     """What a request carries about its sender; the `repr` shows none of it.
 
     `headers` are all fields of the request, their names in lower case. `session` is the cookie of the service's own
-    pages; None if there is none, or if another page sent the request.
+    pages; None if there is none, or if another page sent the request. `address` is the client's, empty if unknown.
     """
 
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     session: str | None = field(default=None, repr=False)
+    address: str = field(default="", repr=False)
 
     def values(self, name: str) -> list[str]:
         """Return all values of a header, whose name is in lower case."""
@@ -39,7 +40,8 @@ class Authenticator(Protocol):
         """Return who sends a request.
 
         Raises Unauthenticated if it has no key or token; its subclasses if one cannot be accepted;
-        IdentityUnavailable or StoreUnavailable if that cannot be found out now.
+        IdentityUnavailable or StoreUnavailable if that cannot be found out now; RateLimited if the address has sent too
+        many wrong keys or tokens.
         """
         ...
 

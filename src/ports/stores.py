@@ -127,8 +127,8 @@ class ResultStore(Protocol):
 class UserRecords(Protocol):
     """What the stores of results, jobs and trials hold of each user, even if it cannot be read."""
 
-    async def usage(self) -> Mapping[str, UserUsage]:
-        """Return what is stored of each user that has something."""
+    async def usage(self, user_id: str | None = None) -> Mapping[str, UserUsage]:
+        """Return what is stored of each user that has something, or of this one only."""
         ...
 
     async def result_ids(self, user_id: str) -> Sequence[str]: ...
@@ -143,8 +143,8 @@ class UserRecords(Protocol):
 class UserFiles(Protocol):
     """Users' files of one kind: one folder for each user."""
 
-    async def usage(self) -> Mapping[str, tuple[int, int]]:
-        """Return the number of files and their bytes, by user."""
+    async def usage(self, user_id: str | None = None) -> Mapping[str, tuple[int, int]]:
+        """Return the number of files and their bytes, by user, or of this one only."""
         ...
 
     async def delete(self, user_id: str) -> int:

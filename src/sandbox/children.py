@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from src.concurrency.child_process import KillSwitch
+from src.concurrency.paid_work import payer
 from src.observing.meters import UNMEASURED, ChildEnd, SandboxMeter
+from src.ports.rates import CoreBudget
 from src.sandbox import identity, landlock
 from src.sandbox.layers import Layer, LayerMissing
 from src.sandbox.limits import Limits
@@ -45,6 +47,8 @@ class Children:
         Whether zygotes and children take uids of their own; only root can give them.
     meter
         What counts the ends of children.
+    budget
+        What charges the user who pays for this task for the processor time of children; None if that is not limited.
     """
 
     def __init__(
@@ -57,8 +61,10 @@ class Children:
         memory_bytes: int,
         uses_uids: bool,
         meter: SandboxMeter = UNMEASURED,
+        budget: CoreBudget | None = None,
     ) -> None:
         self._meter = meter
+        self._budget = budget
         self.registry = registry
         self.deadline_s = deadline_s
         self.limits = Limits.for_deadline(deadline_s, memory_bytes)
@@ -111,7 +117,7 @@ class Children:
             is_audited = task.audit_seed is not None
             size = get_reply_size(child_task.reply_rows, is_audited=is_audited)
             opened.append(create_reply_file(size))
-            wait_status = self._run_child(task.family, tuple(opened), switch)
+            wait_status = self._run_child(task, tuple(opened), switch)
             # A child that is audited may have replied before it was killed.
             reply = b"" if wait_status is None and not is_audited else read_reply(opened[-1], size)
             outcome = Outcome(wait_status=wait_status, reply=reply)
@@ -164,8 +170,8 @@ class Children:
             if self._zygotes.get(family) is link:
                 del self._zygotes[family]
 
-    def _run_child(self, family: str, descriptors: tuple[int, ...], switch: KillSwitch) -> int | None:
-        child = self._fork(family, descriptors)
+    def _run_child(self, task: Task, descriptors: tuple[int, ...], switch: KillSwitch) -> int | None:
+        child = self._fork(task.family, descriptors)
         try:
             switch.watch(child)
             return child.wait(self.deadline_s)
@@ -175,6 +181,13 @@ class Children:
                 child.end(_KILL_SECONDS)
             finally:
                 child.close()
+                if task.kind != "attack":  # no user asked for the canaries
+                    self._charge(child)
+
+    def _charge(self, child: Child) -> None:
+        user_id = payer()
+        if self._budget is not None and user_id is not None and child.processor_s is not None:
+            self._budget.charge(user_id, child.processor_s)
 
     def _fork(self, family: str, descriptors: tuple[int, ...]) -> Child:
         link = self.start(family)

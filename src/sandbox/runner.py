@@ -26,6 +26,7 @@ import numpy as np
 
 from src.concurrency.child_process import SOURCE_ROOT, KillSwitch
 from src.concurrency.fair_queue import FairQueue, Refusals
+from src.concurrency.paid_work import paid_by
 from src.concurrency.threads import run_in_pool
 from src.domain.errors import Conflict, ModelNotFound, SandboxUnavailable, ServiceError
 from src.domain.model_files import ModelDescription, ModelFile
@@ -34,6 +35,7 @@ from src.domain.signals import Features, OutputKind, Predictions
 from src.features.made_up import made_up_features
 from src.features.rows import complete_rows
 from src.observing.meters import UNMEASURED, Meters
+from src.ports.rates import CoreBudget
 from src.sandbox import identity, outcomes
 from src.sandbox.archives import lay_out_model
 from src.sandbox.children import Children, group_by_family
@@ -80,6 +82,8 @@ class SandboxedModelRunner:
         A folder with the permissions of the users' folders; the canaries try to read a file in it.
     meters
         What counts the callers that wait, and the ends of children.
+    budget
+        What charges the owners of models for the processor time of children; None if that is not limited.
     """
 
     def __init__(
@@ -95,6 +99,7 @@ class SandboxedModelRunner:
         layers: frozenset[Layer] = ALL_LAYERS,
         storage: Path | None = None,
         meters: Meters = UNMEASURED,
+        budget: CoreBudget | None = None,
     ) -> None:
         self._mode = mode
         self._storage = storage
@@ -117,7 +122,9 @@ class SandboxedModelRunner:
             memory_bytes=memory_bytes,
             uses_uids=self._is_root and Layer.UID in self._enabled,
             meter=meters.sandbox,
+            budget=budget,
         )
+        self._budget = budget
         self._registry = importlib.import_module(registry)
         self._report: SandboxReport | None = None
         if sys.platform == "linux":
@@ -234,9 +241,12 @@ class SandboxedModelRunner:
 
     async def _run_queued(self, file: ModelFile, task: Callable[..., Task]) -> Reply:
         switch = KillSwitch()
+        if self._budget is not None:
+            self._budget.admit(file.user_id)
         async with self._queue.slot(file.user_id):
             try:
-                return await run_in_pool(self._threads, self._run_task, file, task, switch)
+                with paid_by(file.user_id):
+                    return await run_in_pool(self._threads, self._run_task, file, task, switch)
             except asyncio.CancelledError:
                 switch.cancel()
                 raise

@@ -6,7 +6,7 @@ kills its children with it (`identity.die_with`).
 
 Packets on the channel: zygote → `{"pid", …}` once when ready, or `{"error"}`; server → `fork` with four descriptors
 (model, task, reply, a pipe for the wait status); zygote → the child's pid with its pidfd. When the child has ended, the
-zygote writes its wait status to the pipe as four bytes.
+zygote writes its wait status and its processor seconds to the pipe.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from src.sandbox.layers import LayerMissing
 
 FORK: Final = b"fork"
 DESCRIPTORS_PER_TASK: Final = 4
-WAIT_STATUS: Final = struct.Struct("<i")
+END: Final = struct.Struct("<id")
+"""How a child ended: its wait status, and the processor seconds that it used."""
 
 
 class Zygote:
@@ -88,10 +89,10 @@ class Zygote:
     def _report_end(self, pidfd: int) -> None:
         pid, end = self._ends.pop(pidfd)
         self._poll.unregister(pidfd)
-        _, status = os.waitpid(pid, 0)
+        _, status, used = os.wait4(pid, 0)
         os.close(pidfd)
         try:
-            os.write(end, WAIT_STATUS.pack(status))
+            os.write(end, END.pack(status, used.ru_utime + used.ru_stime))
         except BrokenPipeError:
             pass  # the server has stopped waiting for this child
         finally:

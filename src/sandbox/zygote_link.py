@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from src.concurrency.child_process import start_child
-from src.sandbox.zygote import FORK, WAIT_STATUS
+from src.sandbox.zygote import END, FORK
 
 _START_SECONDS: Final = 120.0
 _FORK_SECONDS: Final = 30.0
 _END_SECONDS: Final = 2.0
+_REPORT_SECONDS: Final = 1.0
+"""Time for the report on a child that was killed; its zygote has nothing else to do than to fork."""
 _PACKET_BYTES: Final = 4096
 _ENVIRONMENT: Final = {
     "LANG": "C.UTF-8",
@@ -66,6 +68,8 @@ class Child:
         self._end = end
         self._lock = threading.Lock()
         self._is_closed = False
+        self.processor_s: float | None = None
+        """The processor seconds that it used, once `wait` or `end` has read them."""
 
     def wait(self, seconds: float) -> int | None:
         """Wait until the child has ended; return its wait status (of `os.waitpid`), None after `seconds`.
@@ -76,10 +80,11 @@ class Child:
         poll.register(self._end, select.POLLIN | select.POLLHUP)
         if not poll.poll(max(0.0, seconds) * 1000):
             return None
-        report = os.read(self._end, WAIT_STATUS.size)
-        if len(report) != WAIT_STATUS.size:
+        report = os.read(self._end, END.size)
+        if len(report) != END.size:
             raise ZygoteFailed("it died while a model was running")
-        status: int = WAIT_STATUS.unpack(report)[0]
+        status: int
+        status, self.processor_s = END.unpack(report)
         return status
 
     def kill(self) -> None:
@@ -99,6 +104,9 @@ class Child:
         poll.register(self._pidfd, select.POLLIN)
         if not poll.poll(seconds * 1000):
             raise ZygoteFailed(f"child {self.pid} outlives SIGKILL by {seconds:g} s")
+        if self.processor_s is None:
+            with contextlib.suppress(ZygoteFailed):  # then what it used stays unknown
+                self.wait(_REPORT_SECONDS)
 
     def close(self) -> None:
         """Release the descriptors; the child must have ended."""

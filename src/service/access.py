@@ -28,6 +28,7 @@ from src.service.results import ResultService
 from src.service.services import Services
 from src.service.sweeps import SweepService
 from src.service.tearsheets import TearSheets
+from src.service.usage import UsageService
 
 Service = TypeVar("Service")
 
@@ -106,12 +107,13 @@ RULES: Final[Mapping[tuple[str, str], Rule]] = {
 """The check of a parameter, by its name and its type as the method declares them."""
 
 NEUTRAL: Final = frozenset({
-    "after", "chunks", "choice", "conclusion", "declared", "descending", "first", "idempotency_key", "is_trading_only",
-    "judged_among", "market", "metric", "model_name", "name", "offset", "original_filename", "quote_asset", "reduce",
-    "reference", "request:SeriesRequest", "row", "sort_by", "state", "symbol", "training", "warm_up_bars", "x", "y",
+    "after", "choice", "chunks", "conclusion", "declared", "descending", "first", "idempotency_key",
+    "is_trading_only", "judged_among", "market", "metric", "model_name", "name", "offset", "original_filename",
+    "quote_asset", "reduce", "reference", "request:SeriesRequest", "row", "sender", "sort_by", "state", "symbol",
+    "training", "warm_up_bars", "x", "y",
 })  # fmt: skip
 """Parameters that name no user's thing, one among the things of the user whom another parameter names, or (conclusion)
-what only a checked read returns."""
+what only a checked read returns; or (sender) what an API read from the request itself."""
 
 OPEN: Final = frozenset({(MarketService, "list_symbols"), (SweepService, "deflation")})
 """Methods about no user's things, or about what was checked before."""
@@ -170,6 +172,7 @@ PLANS: Final[Mapping[type, Mapping[str, Method]]] = {
         ResultService,
         SweepService,
         TearSheets,
+        UsageService,
     )
 }
 
@@ -270,6 +273,10 @@ class CallerServices:
     @property
     def portfolios(self) -> PortfolioService:
         return self._guard(self._services.portfolios)
+
+    @property
+    def usage(self) -> UsageService:
+        return self._guard(self._services.usage)
 
     @property
     def downloads(self) -> DownloadBoard:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar, TypeVarTuple, Unpack
 
 from src.concurrency.fair_queue import FairQueue, Refusals
+from src.concurrency.paid_work import charging, paid_by
 from src.concurrency.threads import run_in_pool
 from src.domain.errors import Busy
 from src.observing.meters import UNMEASURED, QueueMeter
+from src.ports.rates import CoreBudget
 
 Answer = TypeVar("Answer")
 Arguments = TypeVarTuple("Arguments")
@@ -47,6 +49,8 @@ class ComputeQueue:
         What a run is, in the error of one that is rejected.
     meter
         What counts the runs.
+    budget
+        What charges the user of a slot for the processor time of functions; None if that is not limited.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class ComputeQueue:
         slots: int | None = None,
         work: str = "backtest",
         meter: QueueMeter = UNMEASURED,
+        budget: CoreBudget | None = None,
     ) -> None:
         slots = threads + max_waiting // 2 if slots is None else slots
         self._queue = FairQueue(
@@ -69,21 +74,33 @@ class ComputeQueue:
             meter=meter,
         )
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="compute")
+        self._budget = budget
 
     @property
     def runs_under_way(self) -> int:
         """The number of runs that hold a slot or wait for one."""
         return self._queue.held + self._queue.waiting
 
-    def slot(self, user_id: str) -> AbstractAsyncContextManager[None]:
-        """Wait for a slot and hold it for one whole run.
+    def slot(self, user_id: str, *, is_reading: bool = False) -> AbstractAsyncContextManager[None]:
+        """Wait for a slot and hold it for one whole run, which the user pays for.
 
-        Raises Busy if the queue is full, the wait is too long, or another user displaces this run.
+        Raises Busy if the queue is full, the wait is too long, or another user displaces this run; RateLimited if the
+        user has no processor time left, unless the run only reads what is there (`is_reading`).
         """
-        return self._queue.slot(user_id)
+        return self._queue.slot(user_id) if self._budget is None else self._paid_slot(user_id, self._budget, is_reading)
+
+    @asynccontextmanager
+    async def _paid_slot(self, user_id: str, budget: CoreBudget, is_reading: bool) -> AsyncIterator[None]:
+        if not is_reading:
+            budget.admit(user_id)
+        async with self._queue.slot(user_id):
+            with paid_by(user_id):
+                yield
 
     async def run(self, function: Callable[[Unpack[Arguments]], Answer], *arguments: *Arguments) -> Answer:
         """Call a function in a thread, first come first served; a call that has not begun can be cancelled."""
+        if self._budget is not None:
+            function = charging(function, self._budget.charge)
         return await run_in_pool(self._executor, function, *arguments)
 
     async def close(self) -> None:

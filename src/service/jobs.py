@@ -24,6 +24,7 @@ from src.domain.jobs import (
 from src.domain.model_files import check_user_id
 from src.ports.clock import Clock
 from src.ports.jobs import JobStore, JobWorkers
+from src.ports.rates import CoreBudget
 from src.service.job_subjects import JobSubjects
 from src.service.job_watch import JobWatch
 
@@ -35,21 +36,32 @@ class JobService:
     StoreUnavailable.
     """
 
-    def __init__(self, *, store: JobStore, workers: JobWorkers, watch: JobWatch, clock: Clock, quota: JobQuota) -> None:
+    def __init__(
+        self,
+        *,
+        store: JobStore,
+        workers: JobWorkers,
+        watch: JobWatch,
+        clock: Clock,
+        quota: JobQuota,
+        budget: CoreBudget | None = None,
+    ) -> None:
         self._store = store
         self._workers = workers
         self._watch = watch
         self._subjects = JobSubjects(store)
         self._clock = clock
         self._quota = quota
+        self._budget = budget
         workers.on_change(watch.note_change)
 
     async def submit(self, request: JobRequest, *, idempotency_key: str | None = None) -> Job:
         """Queue a request and return its job; an earlier one of the user if key and request are the same.
 
         Raises InvalidInput if the key is invalid; Conflict if it came with another request before; Busy if the user
-        has too many jobs that have not ended.
+        has too many jobs that have not ended; RateLimited if the user has no processor time left.
         """
+        self._admit(request.user_id)
         key = None
         if idempotency_key is not None:
             key = Idempotency(key=idempotency_key, digest=digest_request(request))
@@ -120,9 +132,10 @@ class JobService:
         """Queue a cancelled, failed or interrupted job again; it continues where it stopped.
 
         Raises JobNotFound if there is none, or it belongs to another user; Conflict in any other state; Busy as
-        `submit` does.
+        `submit` does, and RateLimited.
         """
         await self._check_owner(job_id, user_id)
+        self._admit(user_id)
         job = await self._store.resume(job_id, quota=self._quota)
         self._workers.wake()
         return job
@@ -135,6 +148,10 @@ class JobService:
         await self._check_owner(job_id, user_id)
         await self._store.delete(job_id)
         self._watch.note_change(job_id)
+
+    def _admit(self, user_id: str) -> None:
+        if self._budget is not None:
+            self._budget.admit(user_id)
 
     async def _check_owner(self, job_id: str, user_id: str) -> None:
         check_user_id(user_id)

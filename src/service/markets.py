@@ -37,7 +37,7 @@ class MarketService:
             "The bars took longer than the limit of {most:g} s. Ask for fewer ({@limit}).", most=self.timeout_s
         )
         deadline_s = deadline_after(self.timeout_s)
-        async with self.computing.slot(user_id or ""), until(deadline_s, too_much):
+        async with self.computing.slot(user_id or "", is_reading=True), until(deadline_s, too_much):
             series = await source.fetch(market)
         # A result says so in its verdict; bars alone have none.
         if market.source == SIMULATED:

@@ -91,7 +91,7 @@ class PortfolioService:
                 id=portfolio_id,
                 state=portfolio.job.state.value,
             )
-        async with self.computing.slot(portfolio.job.user_id):
+        async with self.computing.slot(portfolio.job.user_id, is_reading=True):
             content = b"".join([chunk async for chunk in self.jobs.chunks(portfolio_id)])
             tables = await self.computing.run(from_bytes, content)
         return PortfolioRows(

@@ -22,6 +22,7 @@ from src.service.portfolios import PortfolioService
 from src.service.results import ResultService
 from src.service.sweeps import SweepService
 from src.service.tearsheets import TearSheets
+from src.service.usage import UsageService
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ class Services:
         jobs: JobService,
         sweeps: SweepService,
         portfolios: PortfolioService,
+        usage: UsageService,
         downloads: DownloadBoard,
         signer: Signer,
         steps: Steps,
@@ -95,6 +97,7 @@ class Services:
         self.jobs = jobs
         self.sweeps = sweeps
         self.portfolios = portfolios
+        self.usage = usage
         self.downloads = downloads
         self.signer = signer
         self.steps = steps

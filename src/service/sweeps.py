@@ -212,7 +212,7 @@ class SweepService:
     async def _table(self, sweep_id: str) -> AsyncIterator[tuple[SweepRequest, SweepTable]]:
         """Read the rows that are computed, and hold a slot of the queue meanwhile."""
         job, request, _ = await self._read(sweep_id, SweepRequest, SweepConclusion)
-        async with self.computing.slot(job.user_id):
+        async with self.computing.slot(job.user_id, is_reading=True):
             yield request, await read_table(self.jobs.chunks(sweep_id), len(request.parameters))
 
     async def _read(

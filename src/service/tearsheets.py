@@ -144,7 +144,7 @@ class TearSheets:
         """Return the bars of rows; if these are all rows, every number is compared with the run's bars."""
 
         async def fetch() -> Bars:
-            async with self.computing.slot(result.request.user_id):
+            async with self.computing.slot(result.request.user_id, is_reading=True):
                 if rows.stop - rows.start == len(result.time_ms):
                     return (await fetch_pinned_bars(self.sources, self.computing, result)).bars
                 return await fetch_pinned_rows(self.sources, result, rows)

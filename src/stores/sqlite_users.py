@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from src.domain.user_usage import NOTHING, UserUsage
 from src.stores.sqlite_database import SqliteDatabase
 
-_RESULTS: Final = "SELECT user_id, count(*), coalesce(sum(size_bytes), 0) FROM results GROUP BY user_id"
-_JOBS: Final = "SELECT user_id, count(*), coalesce(sum(size_bytes), 0) FROM jobs GROUP BY user_id"
-_TRIALS: Final = "SELECT user_id, count(*) FROM trials GROUP BY user_id"
-_LEDGERS: Final = "SELECT user_id FROM trial_ledgers GROUP BY user_id"
+_RESULTS: Final = "SELECT user_id, count(*), coalesce(sum(size_bytes), 0) FROM results{where} GROUP BY user_id"
+_JOBS: Final = "SELECT user_id, count(*), coalesce(sum(size_bytes), 0) FROM jobs{where} GROUP BY user_id"
+_TRIALS: Final = "SELECT user_id, count(*) FROM trials{where} GROUP BY user_id"
+_LEDGERS: Final = "SELECT user_id, coalesce(sum(size_bytes), 0) FROM trial_ledgers{where} GROUP BY user_id"
 _FORGET: Final = (
     "DELETE FROM trials WHERE user_id = ?",
     "DELETE FROM trial_ledgers WHERE user_id = ?",
@@ -27,16 +27,21 @@ class SqliteUsers:
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
 
-    async def usage(self) -> Mapping[str, UserUsage]:
+    async def usage(self, user_id: str | None = None) -> Mapping[str, UserUsage]:
+        where, values = ("", []) if user_id is None else (" WHERE user_id = ?", [user_id])
         found: dict[str, UserUsage] = {}
-        for user_id, count, size in await self._database.read(_RESULTS):
-            found[user_id] = UserUsage(results=count, result_bytes=size)
-        for user_id, count, size in await self._database.read(_JOBS):
-            found[user_id] = found.get(user_id, NOTHING) + UserUsage(jobs=count, job_bytes=size)
-        for user_id, count in await self._database.read(_TRIALS):
-            found[user_id] = found.get(user_id, NOTHING) + UserUsage(trials=count)
-        for (user_id,) in await self._database.read(_LEDGERS):
-            found.setdefault(user_id, NOTHING)
+
+        async def read(statement: str) -> list[tuple[Any, ...]]:
+            return list(await self._database.read(statement.format(where=where), values))
+
+        for user, count, size in await read(_RESULTS):
+            found[user] = UserUsage(results=count, result_bytes=size)
+        for user, count, size in await read(_JOBS):
+            found[user] = found.get(user, NOTHING) + UserUsage(jobs=count, job_bytes=size)
+        for user, count in await read(_TRIALS):
+            found[user] = found.get(user, NOTHING) + UserUsage(trials=count)
+        for user, size in await read(_LEDGERS):
+            found[user] = found.get(user, NOTHING) + UserUsage(ledger_bytes=size)
         return found
 
     async def result_ids(self, user_id: str) -> Sequence[str]:

@@ -24,17 +24,18 @@ class UserFolders:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    async def usage(self) -> Mapping[str, tuple[int, int]]:
-        return await asyncio.to_thread(self._usage)
+    async def usage(self, user_id: str | None = None) -> Mapping[str, tuple[int, int]]:
+        return await asyncio.to_thread(self._usage, None if user_id is None else check_user_id(user_id))
 
     async def delete(self, user_id: str) -> int:
         return await asyncio.to_thread(self._delete, check_user_id(user_id))
 
-    def _usage(self) -> Mapping[str, tuple[int, int]]:
+    def _usage(self, user_id: str | None) -> Mapping[str, tuple[int, int]]:
         if not self._root.is_dir():
             return {}
         try:
-            return {path.name: _count(path) for path in self._root.iterdir() if _is_of_user(path)}
+            folders = self._root.iterdir() if user_id is None else [self._root / user_id]
+            return {path.name: _count(path) for path in folders if _is_of_user(path)}
         except OSError as error:
             raise _unusable(error) from error
 
@@ -56,12 +57,12 @@ class AllUserFiles:
     def __init__(self, *places: UserFiles) -> None:
         self._places = places
 
-    async def usage(self) -> Mapping[str, tuple[int, int]]:
+    async def usage(self, user_id: str | None = None) -> Mapping[str, tuple[int, int]]:
         found: dict[str, tuple[int, int]] = {}
         for place in self._places:
-            for user_id, (count, size) in (await place.usage()).items():
-                known = found.get(user_id, (0, 0))
-                found[user_id] = (known[0] + count, known[1] + size)
+            for user, (count, size) in (await place.usage(user_id)).items():
+                known = found.get(user, (0, 0))
+                found[user] = (known[0] + count, known[1] + size)
         return found
 
     async def delete(self, user_id: str) -> int:

@@ -24,7 +24,8 @@ from src.ports.clock import Clock
 from src.ports.computing import ModelRunner
 from src.ports.jobs import JobStore
 from src.ports.market import BarSource, DatasetStore, FundingSource, SharedLimits
-from src.ports.stores import ResultStore, TrialLedger
+from src.ports.rates import UNLIMITED, CoreBudget, RateLimiter
+from src.ports.stores import ResultStore, TrialLedger, UserRecords
 from src.sandbox.runner import SandboxedModelRunner
 from src.service.computing import ComputeQueue
 from src.settings import Settings
@@ -33,6 +34,7 @@ from src.stores.model_files import TEMPORARY_FOLDER, DiskModelFiles
 from src.stores.object_models import HeldModelRunner, ObjectModelFiles
 from src.stores.signing_key import KEYS_FOLDER, FileSigner
 from src.wiring.objects import Objects, build_objects
+from src.wiring.rates import build_budget
 from src.wiring.stores import build_mongo, build_stores
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ class Adapters:
     store: ResultStore
     ledger: TrialLedger
     job_store: JobStore
+    records: UserRecords
     files: DiskModelFiles | ObjectModelFiles
     objects: Objects | None
     sandbox: SandboxedModelRunner
@@ -64,16 +67,18 @@ class Adapters:
     signer: FileSigner
     computing: ComputeQueue
     estimating: ComputeQueue
+    budget: CoreBudget | None
 
 
-def build_adapters(settings: Settings, meters: Meters = UNMEASURED) -> Adapters:
+def build_adapters(settings: Settings, meters: Meters = UNMEASURED, limiter: RateLimiter = UNLIMITED) -> Adapters:
     """Construct the adapters and queues of one process; nothing is opened yet."""
+    budget = build_budget(limiter)
     clock = SystemClock()
     mongo = None if settings.mongodb_uri is None else build_mongo(settings.mongodb_uri, settings)
     binance = build_binance(settings, clock, mongo, meters)
-    store, ledger, job_store = build_stores(settings, mongo)
+    stores = build_stores(settings, mongo)
     objects = build_objects(settings, clock)
-    files, sandbox = build_model_files(settings, objects), build_sandbox(settings, meters)
+    files, sandbox = build_model_files(settings, objects), build_sandbox(settings, meters, budget)
     return Adapters(
         clock=clock,
         binance=binance,
@@ -83,9 +88,10 @@ def build_adapters(settings: Settings, meters: Meters = UNMEASURED) -> Adapters:
             SIMULATED: SimulatedSource(clock=clock),
         },
         datasets=build_datasets(settings, clock, objects, meters),
-        store=measure_store(store, "results", meters.stores),
-        ledger=measure_store(ledger, "trials", meters.stores),
-        job_store=measure_store(job_store, "jobs", meters.stores),
+        store=measure_store(stores.results, "results", meters.stores),
+        ledger=measure_store(stores.ledger, "trials", meters.stores),
+        job_store=measure_store(stores.jobs, "jobs", meters.stores),
+        records=stores.records,
         files=files,
         objects=objects,
         sandbox=sandbox,
@@ -96,6 +102,7 @@ def build_adapters(settings: Settings, meters: Meters = UNMEASURED) -> Adapters:
             max_waiting=settings.max_waiting_backtests,
             max_wait_s=settings.request_timeout_s,
             meter=meters.queue("backtests"),
+            budget=budget,
         ),
         estimating=ComputeQueue(
             threads=1,
@@ -104,7 +111,9 @@ def build_adapters(settings: Settings, meters: Meters = UNMEASURED) -> Adapters:
             slots=1,
             work="estimate",
             meter=meters.queue("estimates"),
+            budget=budget,
         ),
+        budget=budget,
     )
 
 
@@ -163,7 +172,7 @@ def build_model_files(settings: Settings, objects: Objects | None) -> DiskModelF
     return disk if objects is None else ObjectModelFiles(disk, objects.models, max_models_per_user=most)
 
 
-def build_sandbox(settings: Settings, meters: Meters) -> SandboxedModelRunner:
+def build_sandbox(settings: Settings, meters: Meters, budget: CoreBudget | None) -> SandboxedModelRunner:
     """Return what opens model files."""
     return SandboxedModelRunner(
         mode=settings.model_sandbox,
@@ -172,6 +181,7 @@ def build_sandbox(settings: Settings, meters: Meters) -> SandboxedModelRunner:
         memory_bytes=settings.model_memory_mb * 1024 * 1024,
         storage=settings.storage_dir / TEMPORARY_FOLDER,
         meters=meters,
+        budget=budget,
     )
 
 

@@ -7,6 +7,7 @@ import logging
 from src.domain.errors import MissingLibrary
 from src.jobs.cluster_access import Certificates, ClusterAccess
 from src.ports.jobs import RowExecutor
+from src.ports.rates import CoreBudget
 from src.service.sweep_threads import ThreadExecutor
 from src.settings import Settings
 from src.wiring.versions import cluster_version
@@ -14,7 +15,7 @@ from src.wiring.versions import cluster_version
 logger = logging.getLogger(__name__)
 
 
-def build_executor(settings: Settings) -> RowExecutor:
+def build_executor(settings: Settings, budget: CoreBudget | None = None) -> RowExecutor:
     """Return what computes rows of sweeps: the job threads of this process, or the cluster that the settings name.
 
     Raises MissingLibrary if Dask is not installed; ClusterUnavailable if the certificates cannot be used.
@@ -31,7 +32,7 @@ def build_executor(settings: Settings) -> RowExecutor:
             "CLUSTER WITHOUT ENCRYPTION: whoever reaches its ports can execute code on all members: scheduler=%s",
             access.scheduler,
         )
-    return DaskExecutor(access)
+    return DaskExecutor(access, budget)
 
 
 def build_cluster_access(settings: Settings) -> ClusterAccess | None:

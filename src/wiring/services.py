@@ -10,11 +10,13 @@ from dataclasses import replace
 from src.bar_cache.bar_store import BarStore
 from src.concurrency.cores import available_cores
 from src.domain.jobs import JobKind, JobQuota
+from src.domain.user_usage import Quota
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.registry import ENGINES
 from src.jobs.runner import JobRunner
 from src.observing.meters import UNMEASURED, Meters
 from src.ports.jobs import JobTask
+from src.ports.rates import UNLIMITED, CoreBudget, RateLimiter
 from src.ports.stores import TrialLedger
 from src.service.backtest_task import BacktestTask
 from src.service.backtests import BacktestService
@@ -34,6 +36,7 @@ from src.service.sources import SourceCatalogue
 from src.service.sweep_task import SweepTask
 from src.service.sweeps import SweepService
 from src.service.tearsheets import TearSheets
+from src.service.usage import UsageService
 from src.service.walk_forward_task import WalkForwardTask
 from src.service.warm_up import (
     settle_memory,
@@ -47,12 +50,13 @@ from src.settings import Settings
 from src.stores.documents import prepare_documents
 from src.wiring.adapters import BARS_FOLDER, Adapters, build_adapters
 from src.wiring.cluster import build_executor
+from src.wiring.user_files import build_user_files
 from src.wiring.versions import versions
 
 
-def build_services(settings: Settings, meters: Meters = UNMEASURED) -> Services:
+def build_services(settings: Settings, meters: Meters = UNMEASURED, limiter: RateLimiter = UNLIMITED) -> Services:
     """Construct every adapter and service of one process; nothing is opened yet."""
-    adapters = build_adapters(settings, meters)
+    adapters = build_adapters(settings, meters, limiter)
     computing, timeout_s = adapters.computing, settings.request_timeout_s
     models, results = ModelService(adapters.files, adapters.runner), ResultService(store=adapters.store)
     sources = SourceCatalogue(
@@ -69,6 +73,7 @@ def build_services(settings: Settings, meters: Meters = UNMEASURED) -> Services:
         watch=job_watch,
         clock=adapters.clock,
         quota=_build_job_quota(settings),
+        budget=adapters.budget,
     )
     return Services(
         backtests=backtests,
@@ -88,6 +93,7 @@ def build_services(settings: Settings, meters: Meters = UNMEASURED) -> Services:
         tearsheets=TearSheets(sources=sources, engines=ENGINES, computing=computing, timeout_s=timeout_s),
         models=models,
         datasets=DatasetService(adapters.datasets, reserved_names=tuple(adapters.sources)),
+        usage=_build_usage(settings, adapters, limiter),
         downloads=adapters.binance.progress,
         signer=adapters.signer,
         steps=_build_steps(settings, adapters, job_runner, job_watch),
@@ -137,16 +143,19 @@ def _build_runner(settings: Settings, adapters: Adapters, backtests: BacktestSer
     return JobRunner(
         adapters.job_store,
         adapters.clock,
-        _build_tasks(settings, backtests, adapters.ledger),
+        _build_tasks(settings, backtests, adapters.ledger, adapters.budget),
         workers=settings.job_workers,
         threads=settings.job_threads or available_cores(),
+        budget=adapters.budget,
     )
 
 
-def _build_tasks(settings: Settings, backtests: BacktestService, ledger: TrialLedger) -> dict[JobKind, JobTask]:
+def _build_tasks(
+    settings: Settings, backtests: BacktestService, ledger: TrialLedger, budget: CoreBudget | None
+) -> dict[JobKind, JobTask]:
     """Return what is done for jobs, by kind; one run inside a job may take longer than a request."""
     patient = replace(backtests, timeout_s=settings.job_run_timeout_s)
-    executor, most = build_executor(settings), settings.max_sweep_combinations
+    executor, most = build_executor(settings, budget), settings.max_sweep_combinations
     tasks: tuple[JobTask, ...] = (
         SweepTask(backtests=patient, ledger=ledger, executor=executor, max_combinations=most),
         WalkForwardTask(backtests=patient, ledger=ledger, executor=executor, max_combinations=most),
@@ -154,6 +163,23 @@ def _build_tasks(settings: Settings, backtests: BacktestService, ledger: TrialLe
         PortfolioTask(backtests=patient, ledger=ledger),
     )
     return {task.kind: task for task in tasks}
+
+
+def _build_usage(settings: Settings, adapters: Adapters, limiter: RateLimiter) -> UsageService:
+    of_jobs, files = _build_job_quota(settings), build_user_files(settings, adapters.objects)
+    return UsageService(
+        records=adapters.records,
+        models=files.models,
+        datasets=files.datasets,
+        limiter=limiter,
+        quotas={
+            "results": Quota(max_count=settings.max_results_per_user, max_bytes=settings.max_result_bytes_per_user),
+            "jobs": Quota(max_count=of_jobs.max_jobs, max_bytes=of_jobs.max_bytes),
+            "trials": Quota(max_bytes=settings.max_ledger_bytes_per_user),
+            "models": Quota(max_count=settings.max_models_per_user),
+            "datasets": Quota(max_count=settings.max_datasets_per_user),
+        },
+    )
 
 
 def _build_job_quota(settings: Settings) -> JobQuota:

@@ -36,6 +36,7 @@ FLOORS = {
     "stores": 3,
     "jobs": 3,
     "identity": 3,
+    "rates": 3,
     "service": 4,
     "api": 5,
     "ui": 5,
@@ -64,7 +65,7 @@ NEIGHBORS = {
 }
 """Rooms of the same floor that a room may import from: one way only, as `test_rooms_import_in_no_circle` checks."""
 
-ADAPTERS = {"bars", "binance", "bar_cache", "objects", "datasets", "sandbox", "stores", "jobs", "identity"}
+ADAPTERS = {"bars", "binance", "bar_cache", "objects", "datasets", "sandbox", "stores", "jobs", "identity", "rates"}
 
 HIDDEN_FROM = {
     "service": ADAPTERS,
@@ -98,6 +99,7 @@ VENDOR_ROOMS = {
     "obstore": {"objects/bucket.py"},
     "aiosqlite": {"stores/sqlite_database.py"},
     "jwt": {"identity/tokens.py"},
+    "limits": {"rates/limiter.py", "rates/memory.py"},
     "sqlite3": {
         "identity/key_file.py",
         "stores/sqlite.py",

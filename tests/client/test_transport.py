@@ -70,6 +70,21 @@ def test_busy_service_is_asked_again_for_changes_too(slept: list[float]) -> None
     assert service.requests == [("DELETE", "/api/backtests/1")] * 2
 
 
+def test_limited_user_is_served_after_the_seconds_named(slept: list[float]) -> None:
+    service = Scripted(refusal("RATE_LIMITED", 429, retry_after="41"), found(None))
+    with serving(service.app) as url, Client(url) as bt:
+        bt.delete("1")
+    assert service.requests == [("DELETE", "/api/backtests/1")] * 2
+    assert slept == [41]
+
+
+def test_request_over_a_whole_limit_is_sent_once(slept: list[float]) -> None:
+    service = Scripted(refusal("RATE_LIMITED", 429, retry_after=None), NOTHING)
+    with serving(service.app) as url, Client(url) as bt, pytest.raises(Unavailable):
+        bt.runs()
+    assert (len(service.requests), slept) == (1, [])
+
+
 def test_change_is_sent_once_if_it_may_have_happened(slept: list[float]) -> None:
     service = Scripted(refusal("STORE_UNAVAILABLE"), found(None))
     with serving(service.app) as url, Client(url) as bt, pytest.raises(Unavailable) as failed:

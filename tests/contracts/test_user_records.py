@@ -106,6 +106,18 @@ async def test_usage_counts_everything_by_user(stored: Stored) -> None:
     assert ann.job_bytes > 100
 
 
+async def test_usage_of_one_user_is_that_among_all(stored: Stored) -> None:
+    for user in ("ann", "ann.b", "an"):
+        await fill(stored, user)
+    found = await stored.records.usage()
+    assert await stored.records.usage("ann") == {"ann": found["ann"]}
+    assert await stored.records.usage("nobody") == {}
+    assert found["ann"].ledger_bytes > 1000
+    models = UserFolders(stored.folder)
+    assert await models.usage("ann") == {"ann": (1, 200)}
+    assert await models.usage("nobody") == {}
+
+
 async def test_deletion_leaves_nothing_of_the_user(stored: Stored) -> None:
     await fill(stored, "bob")
     await fill(stored, "bo")  # the beginning of another's id

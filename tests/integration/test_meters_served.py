@@ -68,7 +68,7 @@ def test_dashboard_groups_by_labels_that_exist() -> None:
         labels = set(re.findall(r"(\w+)[!=]~?\"", query))
         for group in re.findall(r"by \(([^)]*)\)", query):
             labels |= set(group.split(", "))
-        [series] = set(re.findall(r"\b(?:http|graphql|queue|sandbox|exchange|store|result)_[a-z_]+", query))
+        [series] = set(re.findall(r"\b(?:http|graphql|queue|rate|sandbox|exchange|store|result)_[a-z_]+", query))
         assert labels <= labels_of(series), query
 
 

@@ -15,7 +15,7 @@ from strawberry.fastapi import BaseContext
 from src.api.dependencies import job_streams_of, max_bars_of, max_rows_of, services_of
 from src.api.job_streams import JobStreams
 from src.domain.error_text import Template
-from src.domain.errors import TooLarge
+from src.domain.errors import RateLimited, TooLarge
 from src.domain.runs import BacktestResult
 from src.ports.market import DownloadBoard
 from src.service.backtests import BacktestService
@@ -28,6 +28,7 @@ from src.service.portfolios import PortfolioRows, PortfolioService
 from src.service.results import ResultService
 from src.service.sweeps import SweepService
 from src.service.tearsheets import TearSheets
+from src.service.usage import UsageService
 
 Dressed = TypeVar("Dressed")
 
@@ -53,11 +54,13 @@ class GraphQLContext(BaseContext):
     """The application's services, and the number of bars and rows that the document asks for.
 
     `warnings` are those of fields whose type cannot hold them: each with its `message` and its field's `path`.
+    `refusal` is set if the document was not executed because it asks for too much in this time.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.warnings: list[dict[str, object]] = []
+        self.refusal: RateLimited | None = None
         self._reading = asyncio.Lock()
         self._results: dict[str, Any] = {}
         self._portfolios: dict[str, PortfolioRows] = {}
@@ -207,6 +210,10 @@ class GraphQLContext(BaseContext):
     @property
     def portfolios(self) -> PortfolioService:
         return services_of(self.connection).portfolios
+
+    @property
+    def usage(self) -> UsageService:
+        return services_of(self.connection).usage
 
     @property
     def job_streams(self) -> JobStreams:

@@ -6,11 +6,25 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
-from graphql import DocumentNode, FieldNode, GraphQLError, GraphQLSchema, OperationDefinitionNode
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLSchema,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+)
+from starlette.requests import HTTPConnection
 from strawberry.extensions import SchemaExtension
 
+from src.api.allowance import found_allowance
+from src.api.graphql.context import GraphQLContext
 from src.api.graphql.limits import DocumentLimits
 from src.api.graphql.naming import SpellingRewriter
+from src.domain.errors import RateLimited
+from src.domain.rates import Rate
 from src.observing.activity import MAX_TEXT_LENGTH, current_activity
 
 CACHED_DOCUMENTS: Final = 256
@@ -59,6 +73,26 @@ class PreparedDocument:
         if name.startswith("__"):
             return INTROSPECTION
         return name if name in self._root_fields else OTHER
+
+    def count_root_fields(self, operation: OperationDefinitionNode | None) -> int:
+        """Return how many fields of the schema an operation asks for at its top: each alias is one."""
+        fragments = {
+            node.name.value: node for node in self.document.definitions if isinstance(node, FragmentDefinitionNode)
+        }
+        found: set[str] = set()
+        waiting = [] if operation is None else list(operation.selection_set.selections)
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, FieldNode):
+                if not node.name.value.startswith("__"):
+                    found.add(node.alias.value if node.alias else node.name.value)
+            elif isinstance(node, InlineFragmentNode):
+                waiting += node.selection_set.selections
+            elif isinstance(node, FragmentSpreadNode):
+                # Each fragment once: more spreads of it ask for the same fields, or for itself.
+                fragment = fragments.pop(node.name.value, None)
+                waiting += [] if fragment is None else fragment.selection_set.selections
+        return len(found)
 
 
 class DocumentLibrary:
@@ -114,6 +148,7 @@ class PreparedDocuments(SchemaExtension):
             _note_operation(prepared, requested_name)
             if requested_name is None and prepared.operation_count > 1:
                 raise GraphQLError("The document has several operations; operationName must name one of them.")
+            _spend_fields(context.context, prepared, requested_name)
             context.graphql_document = prepared.document
             if context.variables:
                 context.variables = self._library.variables(prepared, requested_name, context.variables)
@@ -136,3 +171,20 @@ def _note_operation(prepared: PreparedDocument, requested_name: str | None) -> N
     activity.root_field = prepared.root_field(operation)
     if operation is not None and operation.name is not None:
         activity.operation = operation.name.value[:MAX_TEXT_LENGTH]  # a name in GraphQL has letters, digits and _ only
+
+
+def _spend_fields(context: object, prepared: PreparedDocument, requested_name: str | None) -> None:
+    """Count the fields beyond the first as requests, so that aliases do not go around the limit.
+
+    Raises RateLimited if they are too many.
+    """
+    if not isinstance(context, GraphQLContext) or not isinstance(context.request, HTTPConnection):
+        return
+    allowance = found_allowance(context.request)
+    if allowance is None:
+        return
+    try:
+        allowance.spend(Rate.REQUESTS, prepared.count_root_fields(prepared.operation(requested_name)) - 1)
+    except RateLimited as error:
+        context.refusal = error
+        raise

@@ -13,9 +13,11 @@ import orjson
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
+from src.api.allowance import found_allowance
 from src.api.http.multipart import FormReader
 from src.api.json_bodies import check_names
 from src.domain.errors import MalformedRequest, TooLarge
+from src.domain.rates import Rate
 
 OPERATIONS: Final = "operations"
 MAP: Final = "map"
@@ -31,6 +33,7 @@ class OperationsForm(FormReader):
     def __init__(self, request: Request) -> None:
         super().__init__(request)
         self.texts: dict[str, bytes] = {}
+        self._allowance = found_allowance(request)
 
     def admit(self, name: str | None, filename: str | None) -> bool:  # noqa: ARG002  (all but two parts are files)
         if name is None:
@@ -42,6 +45,8 @@ class OperationsForm(FormReader):
             return False
         if len(self.files()) >= MAX_FILES:
             raise MalformedRequest("There are too many files. Maximum: {most}.", most=MAX_FILES)
+        if self.files() and self._allowance is not None:  # the first file is counted with the request
+            self._allowance.spend(Rate.UPLOADS)
         return True
 
     def too_long(self, name: str) -> TooLarge:  # noqa: ARG002

@@ -28,7 +28,14 @@ from strawberry.types.unset import UNSET
 
 from src.api.answers import JsonResponse
 from src.api.error_table import code_of_status
-from src.api.errors import describe_error, extensions_of, extensions_of_code, graphql_message, request_error
+from src.api.errors import (
+    describe_error,
+    extensions_of,
+    extensions_of_code,
+    graphql_message,
+    request_error,
+    retry_header,
+)
 from src.api.graphql.context import GraphQLContext
 from src.api.graphql.errors import is_request_error
 from src.api.graphql.limits import DocumentLimits
@@ -124,13 +131,16 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
             except HTTPException as error:
                 response = _unreadable_response(error)
             except ServiceError as error:
-                answer = describe_error(error)
-                response = _write(request_error(graphql_message(answer), extensions_of(answer)), answer.status)
+                response = _failed_response(error)
         if isinstance(context, GraphQLContext):
             context.forget_results()  # a client may take long to read the response
+            if context.refusal is not None:
+                answer = describe_error(context.refusal)
+                response.status_code = answer.status
+                response.headers.update(retry_header(answer))
         if response.media_type == PLAIN_JSON and prefers_graphql_json(request.headers.get("accept", "")):
             response.headers["content-type"] = f"{GRAPHQL_JSON}; charset=utf-8"
-            if isinstance(response, _UnexecutedResponse):
+            if isinstance(response, _UnexecutedResponse) and response.status_code == 200:
                 response.status_code = 400
         return response
 
@@ -226,6 +236,14 @@ def _unreadable_response(error: HTTPException) -> Response:
         response.headers["Allow"] = "POST"
         return response
     return _write(request_error(error.reason, extensions_of_code(code_of_status(error.status_code))), error.status_code)
+
+
+def _failed_response(error: ServiceError) -> Response:
+    """Return the response to a request that was refused before its document was executed."""
+    answer = describe_error(error)
+    response = _write(request_error(graphql_message(answer), extensions_of(answer)), answer.status)
+    response.headers.update(retry_header(answer))
+    return response
 
 
 def _write(answer: dict[str, Any], status: int) -> Response:

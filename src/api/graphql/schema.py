@@ -38,6 +38,7 @@ from src.api.graphql.results import (
 from src.api.graphql.rows import bar_rows, feature_table_of, page_of
 from src.api.graphql.sweep_operations import JobMutation, JobQuery, JobSubscription
 from src.api.graphql.types import Candle, CoinList, FeatureTable, resolved
+from src.api.graphql.usage import UsageQuery
 from src.api.graphql.users import make_users_optional
 from src.api.graphql.warned import ExtensionWarnings
 from src.api.requests.backtests import build_market, build_request
@@ -64,7 +65,7 @@ ModelArgument = Annotated[MLBacktestInput, strawberry.argument(description="The 
 
 
 @strawberry.type(description="What can be asked: bars, and stored results.")
-class Query(JobQuery):
+class Query(JobQuery, UsageQuery):
     @resolved("ok while the service answers.")
     def health(self) -> str | None:
         return "ok"

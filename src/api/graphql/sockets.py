@@ -21,11 +21,14 @@ from strawberry.http.exceptions import NonJsonMessageReceived, NonTextMessageRec
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import SubscribeMessage
 
+from src.api.allowance import client_address, found_allowance
 from src.api.caller import found_caller
 from src.api.dependencies import authenticator_of
+from src.api.errors import describe_error, extensions_of, graphql_message
 from src.api.http.authentication import UNAUTHORIZED_SOCKET as UNAUTHORIZED
 from src.api.http.authentication import read_credentials, remember
-from src.domain.errors import ServiceError
+from src.domain.errors import RateLimited, ServiceError
+from src.domain.rates import Rate
 from src.ports.identity import Credentials
 
 logger = logging.getLogger(__name__)
@@ -139,12 +142,25 @@ class SubscriptionHandler(BaseGraphQLTransportWSHandler[Any, None]):
         So does a key, session or token that is not valid any more.
         """
         if _is_subscribe(message):
-            if await is_still_known(self._connection):
-                await super().handle_subscribe(message)
-            else:
+            if not await is_still_known(self._connection):
                 await self.websocket.close(UNAUTHORIZED, "The key, session or token is not valid any more.")
+            elif (refusal := self._count()) is not None:
+                await self.send_message({"id": message["id"], "type": "error", "payload": [refusal]})
+            else:
+                await super().handle_subscribe(message)
         else:
             await self.handle_invalid_message("The message subscribe has no id and payload as the protocol asks for")
+
+    def _count(self) -> Any:
+        """Count a subscription as a request; return the GraphQL error if it is over a limit."""
+        allowance = found_allowance(self._connection)
+        try:
+            if allowance is not None:
+                allowance.spend(Rate.REQUESTS)
+        except RateLimited as error:
+            answer = describe_error(error)
+            return {"message": graphql_message(answer), "extensions": extensions_of(answer)}
+        return None
 
 
 async def authenticate_socket(connection: HTTPConnection, params: object) -> None:
@@ -156,7 +172,7 @@ async def authenticate_socket(connection: HTTPConnection, params: object) -> Non
         return
     given = params.get("authorization") if isinstance(params, Mapping) else None
     headers = (("authorization", given),) if isinstance(given, str) else ()
-    credentials = Credentials(headers=headers)
+    credentials = Credentials(headers=headers, address=client_address(connection.scope))
     try:
         caller = await authenticator_of(connection).identify(credentials)
     except ServiceError as error:

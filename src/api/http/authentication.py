@@ -11,6 +11,7 @@ from starlette.requests import Request, cookie_parser
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from src.api.allowance import client_address
 from src.api.caller import CALLER, set_caller
 from src.api.errors import describe_error, problem_response
 from src.api.http.accept_headers import weights_in
@@ -57,7 +58,7 @@ class Authentication:
             remember(scope, ANYBODY)
             await self._app(scope, receive, send)
             return
-        if self._is_open(scope):
+        if is_open(scope, self._is_page):
             await self._app(scope, receive, send)
             return
         try:
@@ -73,18 +74,6 @@ class Authentication:
             return
         remember(scope, caller)
         await self._app(scope, receive, keep_private(send))
-
-    def _is_open(self, scope: Scope) -> bool:
-        if scope["type"] != "http":
-            return False
-        path = path_in(scope)
-        if path in OPEN_PATHS or path.startswith(OPEN_PREFIXES):
-            return True
-        if path == METRICS_PATH:
-            return is_loopback((scope.get("client") or ("",))[0])
-        if path == GRAPHQL_PATH:
-            return _asks_for_page(scope)
-        return scope["method"] in _READING and self._is_page(scope)
 
 
 def keep_private(send: Send) -> Send:
@@ -129,6 +118,7 @@ def read_credentials(scope: Scope) -> Credentials:
     return Credentials(
         headers=tuple((name, value) for name, value in headers.items()),
         session=session if session and is_own_page(headers) else None,
+        address=client_address(scope),
     )
 
 
@@ -138,6 +128,20 @@ def is_own_page(headers: Headers) -> bool:
     if site is not None:
         return site in {"same-origin", "none"}
     return origin is None or origin.partition("://")[2] == headers.get("host", "")
+
+
+def is_open(scope: Scope, is_page: IsOpen) -> bool:
+    """Return whether a request is for what holds no user's things."""
+    if scope["type"] != "http":
+        return False
+    path = path_in(scope)
+    if path in OPEN_PATHS or path.startswith(OPEN_PREFIXES):
+        return True
+    if path == METRICS_PATH:
+        return is_loopback((scope.get("client") or ("",))[0])
+    if path == GRAPHQL_PATH:
+        return _asks_for_page(scope)
+    return scope["method"] in _READING and is_page(scope)
 
 
 def _asks_for_page(scope: Scope) -> bool:

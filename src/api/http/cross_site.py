@@ -60,7 +60,15 @@ class Cors(CORSMiddleware):
             allow_methods=METHODS,
             allow_headers=[ANY],
             allow_private_network=True,
-            expose_headers=["ETag", "Retry-After", "X-Request-ID", "X-Warnings", "traceparent"],
+            expose_headers=[
+                "ETag",
+                "RateLimit",
+                "RateLimit-Policy",
+                "Retry-After",
+                "X-Request-ID",
+                "X-Warnings",
+                "traceparent",
+            ],
         )
         self._origins = origins
 

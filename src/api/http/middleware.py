@@ -16,8 +16,10 @@ from src.api.http.compression import Compression
 from src.api.http.cross_site import AllowedOrigins, Cors, CrossSite, HostCheck
 from src.api.http.disconnects import CancelOnDisconnect
 from src.api.http.linger import Linger, LingerLimits
+from src.api.http.rate_limits import COUNTED, RateLimits
 from src.api.observation import Observation, RequestMetrics
 from src.ports.identity import Authenticator
+from src.ports.rates import UNLIMITED, RateLimiter
 
 _SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -36,18 +38,21 @@ def install_middleware(
     authenticator: Authenticator,
     is_page: IsOpen,
     linger: LingerLimits | None = None,
+    limiter: RateLimiter = UNLIMITED,
 ) -> None:
     """Wrap an application.
 
-    From the inside out: errors, compression, disconnects, body limits, authentication, cross-site check, CORS,
-    host check, headers, observation, lingering. CORS is outside the limits and the authentication so that a web
-    page may read why it was refused.
+    From the inside out: errors, compression, disconnects, body limits, rate limits (if there are any), authentication,
+    cross-site check, CORS, host check, headers, observation, lingering. CORS is outside the limits and the
+    authentication so that a web page may read why it was refused.
     """
     origins = AllowedOrigins(cors_origins)
     install_error_handlers(app)
     app.add_middleware(Compression)
     app.add_middleware(CancelOnDisconnect)
     app.add_middleware(BodyLimit, limits=limits)
+    if not limiter.limits.keys().isdisjoint(COUNTED):
+        app.add_middleware(RateLimits, limiter=limiter, is_page=is_page)
     app.add_middleware(Authentication, authenticator=authenticator, is_page=is_page)
     app.add_middleware(CrossSite, origins=origins)
     app.add_middleware(Cors, origins=origins)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from src.api.components import COMPONENT, REFERENCE, public_name
 from src.api.error_table import HTTP_ERROR_TABLE
 from src.api.rest import values
-from src.api.rest.openapi_access import describe_access
+from src.api.rest.openapi_access import describe_access, describe_limits
 from src.api.rest.schemas import Problem, complete_body, error_response
 from src.domain.identity import AuthMode
 
@@ -24,7 +24,12 @@ _BESIDE_REFERENCES: Final = ("default", "description", "examples", "allOf")
 
 
 def complete_openapi(
-    document: dict[str, Any], *, max_bars: int, max_rows: int, mode: AuthMode = AuthMode.NONE
+    document: dict[str, Any],
+    *,
+    max_bars: int,
+    max_rows: int,
+    mode: AuthMode = AuthMode.NONE,
+    is_limited: bool = False,
 ) -> dict[str, Any]:
     """Add problem documents, what is refused before an endpoint runs, and maxima; give every schema its name."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
@@ -42,6 +47,8 @@ def complete_openapi(
         part[name] = values.with_maxima(_without_titles(part[name]), maxima)
     if mode is not AuthMode.NONE:
         describe_access(document, mode)
+    if is_limited:
+        describe_limits(document)
     return document
 
 

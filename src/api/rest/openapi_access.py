@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from src.api.components import REFERENCE
 from src.api.error_table import ERROR_TABLE
-from src.api.http.authentication import METRICS_PATH, OPEN_PATHS, OPEN_PREFIXES
+from src.api.http.authentication import METRICS_PATH, OPEN_PATHS, OPEN_PREFIXES, SESSION_PATH
 from src.api.rest.schemas import error_response
-from src.domain.errors import Forbidden, Unauthenticated
+from src.domain.errors import Forbidden, RateLimited, ServiceError, Unauthenticated
 from src.domain.identity import AuthMode
 
 USER_ID: Final = "user_id"
@@ -44,6 +44,14 @@ def describe_access(document: dict[str, Any], mode: AuthMode) -> None:
             schema["required"] = [name for name in required if name != USER_ID]
 
 
+def describe_limits(document: dict[str, Any]) -> None:
+    """Add the error of a sender who uses too much in a time."""
+    for path, operations in document["paths"].items():
+        if not is_open(path) or path == SESSION_PATH:
+            for operation in operations.values():
+                _add_error(operation, RateLimited)
+
+
 def is_open(path: str) -> bool:
     """Return whether a path of the document is served to everybody."""
     return path in OPEN_PATHS or path == METRICS_PATH or path.startswith(OPEN_PREFIXES)
@@ -51,12 +59,16 @@ def is_open(path: str) -> bool:
 
 def _add_errors(operation: dict[str, Any]) -> None:
     for kind in (Unauthenticated, Forbidden):
-        row = ERROR_TABLE[kind]
-        known = operation["responses"].get(str(row.status))
-        told = f"{row.title} ({kind.code})."
-        operation["responses"][str(row.status)] = error_response(
-            told if known is None else f"{known['description']} {told}"
-        )
+        _add_error(operation, kind)
+
+
+def _add_error(operation: dict[str, Any], kind: type[ServiceError]) -> None:
+    row = ERROR_TABLE[kind]
+    known = operation["responses"].get(str(row.status))
+    told = f"{row.title} ({kind.code})."
+    operation["responses"][str(row.status)] = error_response(
+        told if known is None else f"{known['description']} {told}"
+    )
     operation["responses"] = dict(sorted(operation["responses"].items()))
 
 

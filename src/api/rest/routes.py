@@ -22,6 +22,7 @@ from src.api.rest import (
     strategies,
     sweeps,
     tearsheets,
+    usage,
 )
 from src.api.rest.openapi import complete_openapi
 from src.api.rest.operations import operations_router
@@ -33,13 +34,15 @@ def name_operation(route: APIRoute) -> str:
     return camel_case(route.name)
 
 
-def install_rest(app: FastAPI, *, registry: CollectorRegistry | None) -> None:
+def install_rest(app: FastAPI, *, registry: CollectorRegistry | None, is_limited: bool = False) -> None:
     """Add the endpoints; they read `app.state` at each request: services, limits, and the writer of reports.
 
     Parameters
     ----------
     registry
         The metrics that /metrics shows; None: another port shows them.
+    is_limited
+        Whether requests can be refused because their sender uses too much in a time.
     """
     include = partial(app.include_router, generate_unique_id_function=name_operation)
     include(models.router)
@@ -52,6 +55,7 @@ def install_rest(app: FastAPI, *, registry: CollectorRegistry | None) -> None:
     include(portfolios.router)
     include(jobs.router)
     include(data.router)
+    include(usage.router)
     include(session.router)
     include(operations_router(registry))
     include(error_pages.router)
@@ -62,7 +66,11 @@ def install_rest(app: FastAPI, *, registry: CollectorRegistry | None) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             app.openapi_schema = complete_openapi(
-                generate(), max_bars=app.state.max_bars, max_rows=app.state.max_rows, mode=app.state.authenticator.mode
+                generate(),
+                max_bars=app.state.max_bars,
+                max_rows=app.state.max_rows,
+                mode=app.state.authenticator.mode,
+                is_limited=is_limited,
             )
         return app.openapi_schema
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from src.api.allowance import client_address
 from src.api.components import component
 from src.api.dependencies import authenticator_of, sessions_of
 from src.api.errors import describe_http_error, problem_response
@@ -19,7 +20,7 @@ from src.api.rest.schemas import BODY_ERRORS, Envelope, described_by, error_resp
 from src.domain import errors
 from src.domain.identity import AuthMode
 from src.domain.instants import format_instant
-from src.ports.identity import Session
+from src.ports.identity import Credentials, Session
 
 router = APIRouter(prefix="/api/session", tags=["operations"], route_class=NamedQueryRoute)
 
@@ -86,7 +87,9 @@ async def start_session(request: Request) -> Response:
         return problem_response(request, refused)
     check_json(request.headers.get("content-type", ""))
     key = read_object(await request.body(), SignInBody)["api_key"]
+    given = Credentials(headers=(("x-api-key", key),), address=client_address(request.scope))
     try:
+        await authenticator_of(request).identify(given)  # which counts wrong keys
         session = await sessions.sign_in(key)
     except errors.Unauthenticated as error:
         return refuse(request, error, authenticator_of(request))

@@ -31,6 +31,7 @@ def sent(inputs: SweepInputs = INPUTS) -> list[Any]:
 
 def test_rows_of_received_parts_are_the_same() -> None:
     found = compute_rows(*sent(), VALUES, 0, 3)
+    assert found.remote_core_s > 0
     expected = Evaluator(INPUTS).evaluate(VALUES, first=0, total=3)
     assert to_bytes(found.rows) == to_bytes(expected.rows)
     assert list(pickle.loads(pickle.dumps(found)).descriptions) == list(expected.descriptions)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import CancelledError
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from src.concurrency.paid_work import paid_by
 from src.domain.errors import ClusterUnavailable, ServiceError
 from src.jobs.cluster_access import ClusterAccess
 from src.jobs.loop_thread import LoopThread, loop_thread
@@ -91,3 +94,26 @@ async def test_cancelled_chunk_is_released() -> None:
         with pytest.raises(asyncio.CancelledError):
             await chunk
     assert client.future.is_released
+
+
+async def test_time_of_cluster_is_charged_to_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Budget:
+        def __init__(self) -> None:
+            self.charged: list[tuple[str, float]] = []
+
+        def admit(self, user_id: str) -> None:
+            raise AssertionError(user_id)
+
+        def charge(self, user_id: str, seconds: float) -> None:
+            self.charged.append((user_id, seconds))
+
+    async def evaluate(*_: object) -> SimpleNamespace:
+        return SimpleNamespace(remote_core_s=1.25)
+
+    monkeypatch.setattr(ClusterSweep, "_evaluate", evaluate)
+    budget = Budget()
+    async with loop_thread("test") as loop:
+        sweep = replace(sweep_of(Client(None), loop), budget=budget)
+        with paid_by("ann"):
+            await sweep.evaluate(np.zeros((2, 1)), first=0, total=2)
+    assert budget.charged == [("ann", 1.25)]

@@ -137,7 +137,9 @@ async def test_allowed_page_reads_headers_of_files() -> None:
     async with client() as http:
         response = await http.get("/health", headers={"Origin": PAGE})
     exposed = response.headers["access-control-expose-headers"].split(", ")
-    assert exposed == ["ETag", "Retry-After", "X-Request-ID", WARNINGS_HEADER, "traceparent"]
+    assert exposed == [
+            "ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID", WARNINGS_HEADER, "traceparent",
+        ]  # fmt: skip
 
 
 def preflight(origin: str, method: str = "POST") -> dict[str, str]:
