@@ -42,7 +42,6 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, Final
 
 from src.domain.error_text import FieldName, Template, Text
-from src.domain.rates import RateUse
 
 
 class ServiceError(Exception):
@@ -211,13 +210,7 @@ class Busy(ServiceError):
 
 
 class RateLimited(ServiceError):
-    """A use over a limit per time; `use` is what the sender has used of it."""
-
     code = "RATE_LIMITED"
-
-    def __init__(self, text: str | Text, *, use: RateUse, retry_after_s: float | None = None, **parts: Any) -> None:
-        super().__init__(text, retry_after_s=retry_after_s, **parts)
-        self.use = use
 
 
 class TimedOut(ServiceError):

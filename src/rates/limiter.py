@@ -95,12 +95,12 @@ class MovingWindowLimiter:
             "window": _WINDOWS.get(window_s, f"{window_s} s"),
         }  # fmt: skip
         if wanted > item.amount:
-            return RateLimited(_NEVER, use=self._describe(rate, used, 0.0), **parts)
+            return RateLimited(_NEVER, **parts)
         free_after_s = self._seconds_until(key, window_s, item.amount - wanted)
         use = self._describe(rate, used, free_after_s)
         return RateLimited(
             _OVER if use.remaining == 0 else _TOO_MANY,
-            use=use, retry_after_s=free_after_s, used=math.floor(use.used), retry=math.ceil(free_after_s), **parts,
+            retry_after_s=free_after_s, used=math.floor(use.used), retry=math.ceil(free_after_s), **parts,
         )  # fmt: skip
 
     def _seconds_until(self, key: str, window_s: int, most: int) -> int:
