@@ -35,8 +35,12 @@ class DiskWork:
         except self._raised:
             raise
         except OSError as error:
-            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            reason = "the disk is full" if is_full else "its folder cannot be read or written"
-            raise StoreUnavailable(
-                "The store of {contents} cannot be used: {reason}.", contents=self._contents, reason=reason
-            ) from error
+            raise self.translate(error) from error
+
+    def translate(self, error: OSError) -> StoreUnavailable:
+        """Return what to raise for an error of the disk."""
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        reason = "the disk is full" if is_full else "its folder cannot be read or written"
+        return StoreUnavailable(
+            "The store of {contents} cannot be used: {reason}.", contents=self._contents, reason=reason
+        )

@@ -23,7 +23,8 @@ _MAX_ATTEMPTS: Final = 5
 
 logger = logging.getLogger(__name__)
 
-_on_disk: Final = DiskWork("cached objects").run
+_disk: Final = DiskWork("cached objects")
+_on_disk: Final = _disk.run
 
 Fetch = Callable[[BinaryIO], Awaitable[None]]
 """Writes the content to a file, checked; raises if it cannot."""
@@ -65,9 +66,9 @@ class ObjectCache:
                 await asyncio.shield(_on_disk(self._make_room, 0))
 
     async def insert(self, place: str, source: Path) -> None:
-        """Move a file into the cache; if the disk does not take it, only log that: it can be fetched."""
+        """Move a file into the cache, or remove it if it does not fit; a failing disk is only logged."""
         try:
-            await asyncio.to_thread(self._insert, place, source)
+            await asyncio.to_thread(self._insert_or_remove, place, source)
         except OSError as error:
             logger.warning("object not cached: file=%s error=%s", source.name, error.strerror)
 
@@ -109,19 +110,33 @@ class ObjectCache:
         try:
             with os.fdopen(os.dup(descriptor), "wb") as file:
                 await fetch(file)
-            await _on_disk(_publish, hidden, self.path(place), descriptor)
+            await asyncio.to_thread(_publish, hidden, self.path(place), descriptor)
             is_kept = True
         except FileExistsError:
             return None
+        except FileNotFoundError:  # the object, so `fetch` says
+            raise
+        except OSError as error:
+            raise _disk.translate(error) from error
         finally:
             if not is_kept:
                 hidden.unlink(missing_ok=True)
                 os.close(descriptor)
         return descriptor
 
+    def _insert_or_remove(self, place: str, source: Path) -> None:
+        try:
+            self._insert(place, source)
+        except OSError:
+            source.unlink(missing_ok=True)
+            raise
+
     def _insert(self, place: str, source: Path) -> None:
-        target = self.path(place)
-        self._make_room(source.stat().st_size)
+        target, size_bytes = self.path(place), source.stat().st_size
+        if size_bytes > self._max_bytes:
+            source.unlink()
+            return
+        self._make_room(size_bytes)
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         sync(source, follows_link=False)
         source.replace(target)

@@ -122,7 +122,7 @@ def read_reply(memory: int, size: int) -> bytes:
 def _forbid_writing(memory: int) -> None:
     """Seal a reply; raises ReplyTampered.
 
-    The mappings of a child that has ended live on while somebody reads its /proc: ps and monitoring agents do.
+    The mappings of a child that has ended live on while another process reads its /proc: ps and monitoring agents do.
     """
     deadline_s = time.monotonic() + _UNMAPPING_S
     while True:

@@ -144,7 +144,7 @@ def files_below(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_model_of_one_host_runs_at_the_other(hosts: Hosts, model: Path) -> None:
+def test_model_of_one_host_runs_at_another(hosts: Hosts, model: Path) -> None:
     stored = data_of(upload_model(hosts.a, model))
     for path in (stored["filename"], stored["relative_path"], stored["file_path"]):
         assert run_model(hosts.b, path)["data"]["runMlBacktest"]["status"] == "success"
@@ -155,7 +155,7 @@ def test_model_of_one_host_runs_at_the_other(hosts: Hosts, model: Path) -> None:
     assert run_model(hosts.a, stored["filename"])["errors"][0]["extensions"]["code"] == "MODEL_NOT_FOUND"
 
 
-def test_dataset_of_one_host_is_traded_at_the_other(hosts: Hosts) -> None:
+def test_dataset_of_one_host_trades_at_another(hosts: Hosts) -> None:
     assert data_of(upload_dataset(hosts.a, "shared"))["data_fingerprint"] == BARS.fingerprint()
     assert upload_dataset(hosts.b, "shared").status_code == 409
     result = data_of(run(hosts.b, source="shared"))
@@ -164,7 +164,7 @@ def test_dataset_of_one_host_is_traded_at_the_other(hosts: Hosts) -> None:
     assert run(hosts.a, source="shared").status_code == 404
 
 
-def test_result_of_one_host_is_read_at_the_other(hosts: Hosts) -> None:
+def test_result_of_one_host_opens_at_another(hosts: Hosts) -> None:
     result = data_of(run(hosts.a))
     read = data_of(httpx.get(url(hosts.b, f"/api/backtests/{result['id']}"), timeout=30))
     assert read["metrics"] == result["metrics"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 from typing import BinaryIO
@@ -79,6 +80,26 @@ async def test_failed_fetch_leaves_nothing(tmp_path: Path) -> None:
             pass
     assert names(cache) == []
     assert await read(cache, "a", b"complete") == b"complete"
+
+
+async def test_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    async def fill_disk(file: BinaryIO) -> None:
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    cache = ObjectCache(tmp_path, max_bytes=100)
+    with pytest.raises(StoreUnavailable, match="cached objects cannot be used: the disk is full"):
+        async with cache.hold("a", 8, fill_disk):
+            pass
+    assert names(cache) == []
+
+
+async def test_file_larger_than_the_cache_is_removed(tmp_path: Path) -> None:
+    cache = ObjectCache(tmp_path / "cache", max_bytes=3)
+    (tmp_path / "upload").write_bytes(b"content")
+    await cache.insert("a/b", tmp_path / "upload")
+    assert not (tmp_path / "upload").exists()
+    assert names(cache) == []
 
 
 async def test_cancelled_fetch_leaves_nothing(tmp_path: Path) -> None:

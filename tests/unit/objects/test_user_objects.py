@@ -154,7 +154,7 @@ async def test_lost_reply_to_the_record_is_no_conflict(open_host: OpenHost, stor
     assert await host.find("ann", "mine") == record
 
 
-async def test_host_killed_in_mid_store_leaves_old_rubbish_only(open_host: OpenHost, storage: ObjectStorage) -> None:
+async def test_killed_store_leaves_rubbish_that_is_cleaned(open_host: OpenHost, storage: ObjectStorage) -> None:
     host = open_host()
     kept = await store(host, name="kept")
     key = f"things/content/ann/lost/{'0' * 64}-x"

@@ -82,7 +82,7 @@ async def test_weight_of_a_minute_is_of_all_hosts(open_host: OpenHost, clock: St
     assert await hosts[0].reserve(2, per_minute=20) == 0.0
 
 
-async def test_host_whose_clock_is_behind_counts_in_the_newest_minute(open_host: OpenHost, clock: Stopwatch) -> None:
+async def test_clock_behind_counts_in_the_newest_minute(open_host: OpenHost, clock: Stopwatch) -> None:
     clock.now_s = 0.0
     ahead, behind = open_host("a", ahead_ms=1), open_host("b", ahead_ms=-1)
     assert await ahead.reserve(8, per_minute=10) == 0.0

@@ -110,6 +110,15 @@ async def test_nothing_temporary_stays_after_keeping(open_host: OpenHost, tmp_pa
     assert files_in(tmp_path / "a") == [copy]
 
 
+async def test_model_is_stored_without_a_cache(open_host: OpenHost, tmp_path: Path) -> None:
+    files = open_host("a")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / ".objects").write_text("in the way")
+    stored = await keep(files)
+    assert files_in(tmp_path / "a") == [".objects"]
+    assert await opened(open_host("b"), stored) == CONTENT
+
+
 async def test_other_users_and_names_are_not_found(open_host: OpenHost) -> None:
     files = open_host("a")
     stored = await keep(files)
