@@ -53,7 +53,11 @@ def test_every_selection_has_tests() -> None:
 def test_other_command_exists(command: str) -> None:
     name, _, words = command.partition(" ")
     if name == "run.py":
-        assert f"  {words} " in run("run.py", "--help").stdout
+        known, _, options = words.partition(" ")
+        assert f"  {known} " in run("run.py", "--help").stdout
+        if options:
+            assert (known, options.split()[0]) == ("bench", "--only")
+            assert (ROOT / "tests" / "benchmarks" / f"{options.split()[1]}.py").is_file()
     else:
         assert name == "-m"
         assert importlib.util.find_spec(words) is not None
