@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -78,12 +78,21 @@ class Balancer:
             return
         port = able[next(self._turns) % len(able)]
         self.connections[port] += 1
-        try:
-            service, to_service = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            to_client.close()
-            return
-        await asyncio.gather(_copy(client, to_service), _copy(service, to_client))
+        async with _closing(to_client):
+            with suppress(OSError):
+                service, to_service = await asyncio.open_connection("127.0.0.1", port)
+                async with _closing(to_service):
+                    await asyncio.gather(_copy(client, to_service), _copy(service, to_client))
+
+
+@asynccontextmanager
+async def _closing(stream: asyncio.StreamWriter) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        stream.close()
+        with suppress(OSError):
+            await stream.wait_closed()
 
 
 async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
@@ -92,5 +101,4 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
         while content := await source.read(65536):
             target.write(content)
             await target.drain()
-    with suppress(OSError):
-        target.close()
+    target.close()

@@ -132,8 +132,10 @@ class UserObjects:
 
     async def find(self, user_id: str, name: str) -> ObjectRecord | None:
         """Return a file's record, None if there is none; a damaged one raises StoreUnavailable."""
-        content = await self._bucket.read(self._record_key(check_user_id(user_id), name), max_bytes=_MAX_RECORD_BYTES)
-        return None if content is None else _read_record(content, user_id, name)
+        try:
+            return await self._read(user_id, name)
+        except _DamagedRecord as damage:
+            raise StoreUnavailable("The entry of {name!r} in the object store is damaged.", name=name) from damage
 
     async def records(self, user_id: str) -> Sequence[ObjectRecord]:
         """Return the records of a user's files, newest first; a damaged one is logged and left out."""
@@ -142,7 +144,7 @@ class UserObjects:
         async def read(name: str) -> ObjectRecord | None:
             async with at_once:
                 try:
-                    return await self.find(user_id, name)
+                    return await self._read(user_id, name)
                 except _DamagedRecord as error:
                     logger.error("record of an object damaged: user=%s name=%s error=%s", user_id, name, error)
                     return None
@@ -233,6 +235,11 @@ class UserObjects:
                     found.append(item)
         return found
 
+    async def _read(self, user_id: str, name: str) -> ObjectRecord | None:
+        """Return a file's record, None if there is none; raises _DamagedRecord."""
+        content = await self._bucket.read(self._record_key(check_user_id(user_id), name), max_bytes=_MAX_RECORD_BYTES)
+        return None if content is None else _read_record(content, user_id, name)
+
     async def _create_record(self, record: ObjectRecord) -> None:
         plain = {**asdict(record), "schema_version": _RECORD_VERSION}
         content = json.dumps(plain, allow_nan=False).encode()
@@ -290,8 +297,8 @@ class UserObjects:
         return f"{self._kind}/{record.user_id}/{record.name}/{record.content}/{record.name}{self._suffix}"
 
 
-class _DamagedRecord(StoreUnavailable):
-    pass
+class _DamagedRecord(Exception):
+    """A record is cut or altered, or written by another version."""
 
 
 def _read_record(content: bytes, user_id: str, name: str) -> ObjectRecord:
@@ -303,7 +310,7 @@ def _read_record(content: bytes, user_id: str, name: str) -> ObjectRecord:
         if (record.user_id, record.name) != (user_id, name) or "/" in record.content:
             raise ValueError("of another file")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise _DamagedRecord("The entry of {name!r} in the object store is damaged.", name=name) from error
+        raise _DamagedRecord(str(error)) from error
     return record
 
 

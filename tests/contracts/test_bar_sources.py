@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import re
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from src.bar_cache.cached_source import CachedSource
 from src.bars.grid import close_times_ms
 from src.bars.simulated import SimulatedSource, simulate_bars
 from src.binance.source import BinanceSource
+from src.datasets.object_store import ObjectDatasets, ObjectDatasetSource
 from src.datasets.reading.reader import BarFileReader
 from src.datasets.source import DatasetSource
 from src.datasets.store import DiskDatasets
@@ -25,10 +27,14 @@ from src.domain.datasets import BarFileDeclaration
 from src.domain.errors import InvalidInput, SymbolNotFound
 from src.domain.intervals import INTERVALS
 from src.domain.market import LimitOrigin, MarketRequest, MarketSeries
+from src.objects.bucket import Bucket
+from src.objects.cache import ObjectCache
+from src.objects.user_objects import UserObjects
 from src.ports.market import BarSource
 from tests.bar_files import csv_of_bars, in_chunks
 from tests.clocks import FixedClock
 from tests.exchange import LoopbackExchange
+from tests.object_storage import running_object_storage
 
 SRC = Path(__file__).parents[2] / "src"
 HOUR = INTERVALS["1h"]
@@ -41,7 +47,7 @@ TRADED = 2500
 
 @pytest.fixture(scope="module")
 def exchange() -> Iterator[LoopbackExchange]:
-    hours = simulate_bars("BTCUSDT", HOUR, OPEN_MS - TRADED * HOUR.milliseconds, TRADED + 24, 7)
+    hours = simulated_hours()
     other = simulate_bars("ETHUSDT", HOUR, OPEN_MS, 24, 7)
     with LoopbackExchange([hours, other], now_ms=NOW_MS) as playing:
         yield playing
@@ -55,14 +61,41 @@ def uploaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = DiskDatasets(
         folder, reader=reader, clock=FixedClock(NOW_MS), max_bytes=10**7, max_datasets_per_user=1
     )  # fmt: skip
-    hours = simulate_bars("BTCUSDT", HOUR, OPEN_MS - TRADED * HOUR.milliseconds, TRADED + 24, 7)
     asyncio.run(
         store.receive(
             user_id="me", name="mine", original_filename="mine.csv", declared=BarFileDeclaration(symbol="BTCUSDT"),
-            chunks=in_chunks(csv_of_bars(hours)),
+            chunks=in_chunks(csv_of_bars(simulated_hours())),
         )
     )  # fmt: skip
     return folder / "me" / "mine.bars"
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[Bucket]:
+    with running_object_storage() as storage, pytest.MonkeyPatch.context() as patched:
+        for name, value in storage.environment.items():
+            patched.setenv(name, value)
+        yield Bucket(storage.url, timeout_s=10.0)
+
+
+async def store_object(bucket: Bucket, folder: Path) -> ObjectDatasetSource:
+    """Store the same hours as an object, under another name for each test."""
+    clock, cache = FixedClock(NOW_MS), ObjectCache(folder / "copies", max_bytes=10**8)
+    objects = UserObjects(bucket, cache, kind="datasets", clock=clock, max_count=1000, suffix=".bars")
+    store = ObjectDatasets(
+        objects, folder, reader=BarFileReader(max_rows=10_000, timeout_s=60), clock=clock, max_bytes=10**7,
+        max_datasets_per_user=1000,
+    )  # fmt: skip
+    name = f"mine-{uuid.uuid4().hex[:8]}"
+    await store.receive(
+        user_id="me", name=name, original_filename="mine.csv", declared=BarFileDeclaration(symbol="BTCUSDT"),
+        chunks=in_chunks(csv_of_bars(simulated_hours())),
+    )  # fmt: skip
+    return await store.source("me", name)
+
+
+def simulated_hours() -> Bars:
+    return simulate_bars("BTCUSDT", HOUR, OPEN_MS - TRADED * HOUR.milliseconds, TRADED + 24, 7)
 
 
 SOURCES: dict[str, type[BarSource]] = {
@@ -70,6 +103,7 @@ SOURCES: dict[str, type[BarSource]] = {
     "cached": CachedSource,
     "simulated": SimulatedSource,
     "dataset": DatasetSource,
+    "object": ObjectDatasetSource,
 }
 
 
@@ -103,7 +137,10 @@ async def source(
         "dataset": lambda: DatasetSource(uploaded),
     }
     exchange.reset()
-    source = made[request.param]()
+    if request.param == "object":
+        source: BarSource = await store_object(request.getfixturevalue("bucket"), tmp_path)
+    else:
+        source = made[request.param]()
     assert isinstance(source, SOURCES[request.param])
     yield source
     await source.close()
@@ -239,7 +276,7 @@ async def test_symbol_is_simulated_or_unknown(source: BarSource) -> None:
     if isinstance(source, SimulatedSource):
         assert len((await source.fetch(wish(10, symbol="NOSUCHCOIN"))).bars) == 10
         return
-    words = "BTCUSDT only" if isinstance(source, DatasetSource) else r"NOSUCHCOIN: Invalid symbol\."
+    words = "BTCUSDT only" if isinstance(source, DatasetSource | ObjectDatasetSource) else r"NOSUCHCOIN: Invalid symbol\."
     with pytest.raises(SymbolNotFound, match=words):
         await source.fetch(wish(10, symbol="NOSUCHCOIN"))
 
@@ -258,7 +295,7 @@ async def test_empty_range_is_refused_with_the_available_one(
 async def test_symbols_are_sorted_names_that_can_be_fetched(source: BarSource) -> None:
     names = [listing.symbol for listing in await source.listings()]
     assert names == sorted(set(names))
-    assert (set(names) if isinstance(source, DatasetSource) else {"BTCUSDT", "ETHUSDT"}) <= set(names)
+    assert (set(names) if isinstance(source, DatasetSource | ObjectDatasetSource) else {"BTCUSDT", "ETHUSDT"}) <= set(names)
     assert "BTCUSDT" in names
 
 

@@ -64,7 +64,7 @@ async def until(services: Services, job_id: str, condition: Callable[[Job], bool
 
 async def test_sweep_continues_once_its_cluster_responds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     executor = LostAfter(chunks=1)
-    monkeypatch.setattr(wiring, "build_executor", lambda _: executor)
+    monkeypatch.setattr(wiring, "build_executor", lambda *_: executor)
     services = wiring.build_services(Settings(_env_file=None, storage_dir=tmp_path))
     started = [step for step in services.steps.following if isinstance(getattr(step, "__self__", None), JobRunner)]
     services.steps = replace(services.steps, warming=(), following=started)

@@ -17,7 +17,7 @@ from tests.architecture.test_floors import ROOT
 ADDRESS = "http://localhost:5050"
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 BLOCKS = [block for page in PAGES for block in re.findall(r"```(\w+)\n(.*?)```", page.read_text(), re.DOTALL)]
-NOT_HERE = ("python run.py", "docker", 'echo "MONGO_PASSWORD', "kubectl")
+NOT_HERE = ("python run.py", "docker", 'echo "MONGO_PASSWORD', "kubectl", "export MONGODB_URI")
 """Commands that make environments, images and deployments: seen to work by CI and by hand."""
 
 
