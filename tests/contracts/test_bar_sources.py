@@ -98,6 +98,8 @@ def simulated_hours() -> Bars:
     return simulate_bars("BTCUSDT", HOUR, OPEN_MS - TRADED * HOUR.milliseconds, TRADED + 24, 7)
 
 
+UPLOADED = (DatasetSource, ObjectDatasetSource)
+
 SOURCES: dict[str, type[BarSource]] = {
     "binance": BinanceSource,
     "cached": CachedSource,
@@ -276,7 +278,7 @@ async def test_symbol_is_simulated_or_unknown(source: BarSource) -> None:
     if isinstance(source, SimulatedSource):
         assert len((await source.fetch(wish(10, symbol="NOSUCHCOIN"))).bars) == 10
         return
-    words = "BTCUSDT only" if isinstance(source, DatasetSource | ObjectDatasetSource) else r"NOSUCHCOIN: Invalid symbol\."
+    words = "BTCUSDT only" if isinstance(source, UPLOADED) else r"NOSUCHCOIN: Invalid symbol\."
     with pytest.raises(SymbolNotFound, match=words):
         await source.fetch(wish(10, symbol="NOSUCHCOIN"))
 
@@ -295,7 +297,7 @@ async def test_empty_range_is_refused_with_the_available_one(
 async def test_symbols_are_sorted_names_that_can_be_fetched(source: BarSource) -> None:
     names = [listing.symbol for listing in await source.listings()]
     assert names == sorted(set(names))
-    assert (set(names) if isinstance(source, DatasetSource | ObjectDatasetSource) else {"BTCUSDT", "ETHUSDT"}) <= set(names)
+    assert (set(names) if isinstance(source, UPLOADED) else {"BTCUSDT", "ETHUSDT"}) <= set(names)
     assert "BTCUSDT" in names
 
 
