@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from src.api.caller import CALLER
+from src.domain.errors import RateLimited
 from src.domain.identity import Caller
 from src.domain.rates import Rate, RateUse, sender_of_address, sender_of_user
 from src.ports.rates import RateLimiter
@@ -23,18 +24,51 @@ class Allowance:
     def __init__(self, limiter: RateLimiter, scope: Scope) -> None:
         self._limiter = limiter
         self._scope = scope
-        self._rates: dict[Rate, None] = {}
+        self._counted: dict[Rate, int] = {}
+        self._claimed_uploads = 0
 
     def spend(self, rate: Rate, amount: int = 1) -> None:
         """Count uses before they happen; raises RateLimited if they are over the limit."""
         if rate in self._limiter.limits and amount > 0:
-            self._rates[rate] = None
+            self._counted.setdefault(rate, 0)
             self._limiter.spend(sender_of(self._scope), rate, amount)
+            self._counted[rate] += amount
+
+    def spend_further(self, rate: Rate, amount: int = 1) -> None:
+        """Count more uses of a request of which nothing has happened yet, with those that were counted.
+
+        Raises RateLimited if all of them together are over the limit, and counts nothing of the request then.
+        """
+        if rate not in self._limiter.limits or amount <= 0:
+            return
+        counted = self._counted.setdefault(rate, 0)
+        self._take_back(rate)
+        try:
+            self.spend(rate, counted + amount)
+        except RateLimited:
+            self.give_back()
+            raise
+
+    def give_back(self) -> None:
+        """Count nothing of a request that is refused."""
+        for rate in self._counted:
+            self._take_back(rate)
+
+    def claim_upload(self) -> None:
+        """Count a use of a file, if the file was not counted for it: one file can be used for several fields."""
+        self._claimed_uploads += 1
+        if self._claimed_uploads > self._counted.get(Rate.UPLOADS, 0):
+            self.spend(Rate.UPLOADS)
+
+    def _take_back(self, rate: Rate) -> None:
+        if amount := self._counted[rate]:
+            self._limiter.give_back(sender_of(self._scope), rate, amount)
+            self._counted[rate] = 0
 
     def list_uses(self) -> list[RateUse]:
         """Return what is used now of the limits that this request counts for, and of its user's processor time."""
         sender = sender_of(self._scope)
-        rates = [*self._rates, *([Rate.CORE_SECONDS] if _user_of(self._scope) is not None else [])]
+        rates = [*self._counted, *([Rate.CORE_SECONDS] if _user_of(self._scope) is not None else [])]
         return [use for rate in rates if (use := self._limiter.read_use(sender, rate)) is not None]
 
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from src.engines.compiled import compiled
-from src.engines.orders import LIMIT_ENTRY, MARKET_ENTRY, BarPrices
+from src.engines.orders import LIMIT_ENTRY, MARKET_ENTRY, TOUCH, BarPrices
 
 PESSIMISTIC: Final = 0
 OPTIMISTIC: Final = 1
@@ -32,8 +32,8 @@ OTHER_POLICY: Final[Mapping[int, int]] = {
 
 @compiled
 def is_high_first(prices: BarPrices) -> bool:
-    """Return whether the open is nearer to the high than to the low."""
-    return prices.high - prices.open < prices.open - prices.low
+    """Return whether the open is nearer to the high than to the low, by more than the rounding of decimal prices."""
+    return (prices.open - prices.low) - (prices.high - prices.open) > TOUCH * prices.open
 
 
 @compiled

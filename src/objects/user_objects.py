@@ -135,7 +135,9 @@ class UserObjects:
         try:
             return await self._read(user_id, name)
         except _DamagedRecord as damage:
-            raise StoreUnavailable("The entry of {name!r} in the object store is damaged.", name=name) from damage
+            raise StoreUnavailable(
+                "The entry of {name!r} in the object store is damaged. Only the operator can remove it.", name=name
+            ) from damage
 
     async def records(self, user_id: str) -> Sequence[ObjectRecord]:
         """Return the records of a user's files, newest first; a damaged one is logged and left out."""
@@ -309,6 +311,9 @@ def _read_record(content: bytes, user_id: str, name: str) -> ObjectRecord:
         record = ObjectRecord(**plain)
         if (record.user_id, record.name) != (user_id, name) or "/" in record.content:
             raise ValueError("of another file")
+        has_numbers = all(type(number) is int and number >= 0 for number in (record.size_bytes, record.stored_ms))
+        if not has_numbers or not isinstance(record.sha256, str) or not isinstance(record.about, Mapping):
+            raise ValueError("altered")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise _DamagedRecord(str(error)) from error
     return record

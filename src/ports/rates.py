@@ -20,6 +20,9 @@ class RateLimiter(Protocol):
     def spend(self, sender: str, rate: Rate, amount: int = 1) -> None:
         """Count a use before it happens; raises RateLimited, and counts nothing, if it would be over the limit."""
 
+    def give_back(self, sender: str, rate: Rate, amount: int) -> None:
+        """Take back the latest uses: what they were counted for was refused."""
+
     def charge(self, sender: str, rate: Rate, amount: float) -> None:
         """Count a use that has happened, also over the limit."""
 
@@ -46,6 +49,8 @@ class Unlimited:
     limits: Mapping[Rate, RateLimit] = {}
 
     def spend(self, sender: str, rate: Rate, amount: int = 1) -> None: ...
+
+    def give_back(self, sender: str, rate: Rate, amount: int) -> None: ...
 
     def charge(self, sender: str, rate: Rate, amount: float) -> None: ...
 

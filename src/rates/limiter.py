@@ -60,6 +60,11 @@ class MovingWindowLimiter:
         if item is not None and not self._strategy.hit(item, sender, cost=amount * _PARTS.get(rate, 1)):
             raise self._refuse(sender, rate, item, amount)
 
+    def give_back(self, sender: str, rate: Rate, amount: int) -> None:
+        item = self._items.get(rate)
+        if item is not None:
+            self.memory.take_back(item.key_for(sender), item.get_expiry(), amount * _PARTS.get(rate, 1))
+
     def charge(self, sender: str, rate: Rate, amount: float) -> None:
         item, parts = self._items.get(rate), round(amount * _PARTS.get(rate, 1))
         if item is not None and parts > 0:

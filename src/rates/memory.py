@@ -59,6 +59,17 @@ class _Window:
         else:
             self.steps.append(_Step(now_s, amount))
 
+    def take_back(self, amount: int) -> None:
+        """Forget the latest uses."""
+        while amount > 0 and self.steps:
+            last = self.steps[-1]
+            taken = min(amount, last.amount)
+            last.amount -= taken
+            self.total -= taken
+            amount -= taken
+            if last.amount == 0:
+                self.steps.pop()
+
     def count_since(self, since_s: float) -> tuple[float, int]:
         """Return the time at which the first step later than `since_s` leaves, and the uses of these steps."""
         count, oldest_s = 0, None
@@ -127,6 +138,13 @@ class BoundedMemory(Storage, MovingWindowSupport):
             window = self._find(key, expiry, now_s)
             window.add(now_s, amount)
             return window.total
+
+    def take_back(self, key: str, expiry: int, amount: int) -> None:
+        """Forget the latest uses of a sender."""
+        with self._lock:
+            window = self._windows[expiry].get(key) if expiry in self._windows else None
+            if window is not None:
+                window.take_back(amount)
 
     def get(self, key: str) -> int:
         """Return the uses in a sender's window."""

@@ -154,6 +154,21 @@ def test_uploads_of_both_apis_share_one_limit(limited: Limited) -> None:
         assert 3500 < uploads["free_after_s"] <= 3600
 
 
+def test_file_of_several_fields_is_an_upload_for_each(limited: Limited) -> None:
+    with limited.http(limited.new_key()) as http:
+        fields = " ".join(f"u{number}: uploadBars(file: $file, input: $i{number}) {{ name }}" for number in range(3))
+        inputs = {f"i{number}": {"symbol": "MINE", "interval": "1d", "name": f"set-{number}"} for number in range(3)}
+        declared = " ".join(f"${name}: UploadBarsInput!" for name in inputs)
+        query = f"mutation($file: Upload! {declared}) {{ {fields} }}"
+        operations = json.dumps({"query": query, "variables": {"file": None, **inputs}})
+        parts = {"operations": operations, "map": json.dumps({"0": ["variables.file"]})}
+        answer = http.post("/graphql", data=parts, files={"0": ("bars.csv", CSV)}).json()
+        assert [error["extensions"]["code"] for error in answer["errors"]] == ["RATE_LIMITED"]
+        usage = http.get("/api/usage").json()["data"]
+        assert [row["count"] for row in usage["stored"] if row["name"] == "datasets"] == [2]
+        assert [row["used"] for row in usage["limits"] if row["name"] == "uploads"] == [2]
+
+
 def test_sweep_goes_on_and_new_work_is_refused(limited: Limited) -> None:
     with limited.http(limited.new_key()) as http:
         sweep = http.post("/api/sweeps", json=SWEEP).json()["data"]["id"]

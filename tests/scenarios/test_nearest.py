@@ -46,6 +46,17 @@ CASES = [
         """,
     ),
     Scenario(
+        name="both as near in decimal prices that doubles round: the low comes first",
+        # 102.02 - 99.17 is 2.8499999999999943, 99.17 - 96.32 is 2.8500000000000085.
+        rules=rules(**BOTH | {"stop": 0.025, "target": 0.025}),
+        ambiguous_bars=1,
+        table="""
+        open  high   low   close | signal | fills
+        99    100    98    99    | buy    |
+        99.17 102.02 96.32 99.3  |        | buy 1 @ 99.17 signal ; sell 1 @ 96.69075 stop_loss
+        """,
+    ),
+    Scenario(
         name="the high is nearer: a short is stopped",
         rules=rules(direction=SHORT, **BOTH),
         ambiguous_bars=1,

@@ -12,6 +12,7 @@ from graphql.pyutils import Path
 from starlette.requests import HTTPConnection
 from strawberry.fastapi import BaseContext
 
+from src.api.allowance import found_allowance
 from src.api.dependencies import job_streams_of, max_bars_of, max_rows_of, services_of
 from src.api.job_streams import JobStreams
 from src.domain.error_text import Template
@@ -210,6 +211,12 @@ class GraphQLContext(BaseContext):
     @property
     def portfolios(self) -> PortfolioService:
         return services_of(self.connection).portfolios
+
+    def claim_upload(self) -> None:
+        """Count a use of an uploaded file; raises RateLimited."""
+        allowance = found_allowance(self.connection)
+        if allowance is not None:
+            allowance.claim_upload()
 
     @property
     def usage(self) -> UsageService:

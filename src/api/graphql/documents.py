@@ -184,7 +184,7 @@ def _spend_fields(context: object, prepared: PreparedDocument, requested_name: s
     if allowance is None:
         return
     try:
-        allowance.spend(Rate.REQUESTS, prepared.count_root_fields(prepared.operation(requested_name)) - 1)
+        allowance.spend_further(Rate.REQUESTS, prepared.count_root_fields(prepared.operation(requested_name)) - 1)
     except RateLimited as error:
         context.refusal = error
         raise

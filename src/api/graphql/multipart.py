@@ -46,7 +46,7 @@ class OperationsForm(FormReader):
         if len(self.files()) >= MAX_FILES:
             raise MalformedRequest("There are too many files. Maximum: {most}.", most=MAX_FILES)
         if self.files() and self._allowance is not None:  # the first file is counted with the request
-            self._allowance.spend(Rate.UPLOADS)
+            self._allowance.spend_further(Rate.UPLOADS)
         return True
 
     def too_long(self, name: str) -> TooLarge:  # noqa: ARG002

@@ -232,6 +232,7 @@ class Mutation(JobMutation):
         upload: object = ml_model_file
         if not isinstance(upload, UploadFile):
             raise InvalidInput(_NOT_A_FILE, field="mlModelFile")
+        info.context.claim_upload()
         request = _request(info, input.given(), "model", input.given_params(), has_model_file=True)
         async with temporary_model(info.context.models, upload, user_id=request.user_id) as model_file:
             result = await info.context.backtests.run(request, model_file)
@@ -262,6 +263,7 @@ class Mutation(JobMutation):
         upload: object = file
         if not isinstance(upload, UploadFile):
             raise InvalidInput(_NOT_A_FILE, field="file")
+        info.context.claim_upload()
         stored = await info.context.models.upload(
             user_id=input.user_id,
             original_filename=upload.filename or "",
@@ -290,6 +292,7 @@ class Mutation(JobMutation):
         upload: object = file
         if not isinstance(upload, UploadFile):
             raise InvalidInput(_NOT_A_FILE, field="file")
+        info.context.claim_upload()
         declared = build_declaration(
             symbol=input.symbol,
             interval=input.interval,

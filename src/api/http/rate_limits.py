@@ -51,6 +51,7 @@ class RateLimits:
         try:
             self._count(scope, allowance)
         except RateLimited as error:
+            allowance.give_back()
             await _refuse(scope, receive, _with_headers(send, allowance), error)
             return
         await self._app(scope, receive, _with_headers(send, allowance))

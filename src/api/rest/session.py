@@ -91,6 +91,8 @@ async def start_session(request: Request) -> Response:
     try:
         await authenticator_of(request).identify(given)  # which counts wrong keys
         session = await sessions.sign_in(key)
+        # From no address, so that it counts as accepted wherever it comes from.
+        await authenticator_of(request).identify(Credentials(headers=(), session=session.token))
     except errors.Unauthenticated as error:
         return refuse(request, error, authenticator_of(request))
     response = _respond(request, "Signed in", session.user_id, session)

@@ -112,6 +112,16 @@ def test_partly_used_limit_says_what_is_too_many(limiter: MovingWindowLimiter) -
     )
 
 
+def test_uses_given_back_are_free_again(limiter: MovingWindowLimiter, clock: Stopwatch) -> None:
+    limit = limiter.limits[Rate.REQUESTS].allowed
+    limiter.spend("a", Rate.REQUESTS, limit)
+    limiter.give_back("a", Rate.REQUESTS, 2)
+    limiter.give_back("unknown", Rate.REQUESTS, 2)
+    limiter.spend("a", Rate.REQUESTS, 2)
+    with pytest.raises(RateLimited):
+        limiter.spend("a", Rate.REQUESTS)
+
+
 def test_senders_do_not_share_a_limit(limiter: MovingWindowLimiter) -> None:
     for _ in range(4):
         spend(limiter)

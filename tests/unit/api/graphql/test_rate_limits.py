@@ -40,8 +40,21 @@ async def test_aliases_count_as_so_many_requests(http: httpx.AsyncClient) -> Non
     assert refused.headers["Retry-After"] == "60"
     [error] = refused.json()["errors"]
     assert "data" not in refused.json()
-    assert error["message"] == ("5 of 5 requests per minute are used up (MAX_REQUESTS_PER_MINUTE). Retry in 60 s.")
+    assert error["message"] == (
+        "4 of 5 requests per minute are used, and 4 are too many (MAX_REQUESTS_PER_MINUTE). Retry in 60 s."
+    )
     assert (error["extensions"]["code"], error["extensions"]["retryAfterS"]) == ("RATE_LIMITED", 60)
+
+
+async def test_refused_document_is_counted_in_no_part() -> None:
+    clock = Stopwatch()
+    http = GraphQLClient(limiter=MovingWindowLimiter([REQUESTS], now=clock)).http
+    assert (await ask(http, aliases(3))).status_code == 200
+    for _ in range(3):
+        refused = await ask(http, aliases(4))
+        assert (refused.status_code, refused.headers["RateLimit"]) == (429, '"requests";r=2;t=60')
+    clock.now_s += 60
+    assert (await ask(http, aliases(4))).headers["RateLimit"] == '"requests";r=1;t=60'
 
 
 async def test_document_over_whole_limit_is_told_to_split(http: httpx.AsyncClient) -> None:
@@ -81,7 +94,9 @@ async def test_each_file_of_a_form_is_an_upload(http: httpx.AsyncClient) -> None
     files = {name: (f"{name}.bin", b"x") for name in "abc"}
     refused = await http.post("/graphql", data=form, files=files)
     assert (refused.status_code, refused.json()["errors"][0]["extensions"]["code"]) == (429, "RATE_LIMITED")
-    assert "uploads per hour" in refused.json()["errors"][0]["message"]
+    assert refused.json()["errors"][0]["message"].startswith("3 uploads at once are more than are allowed per hour: 2")
+    assert refused.headers["RateLimit"] == '"requests";r=5, "uploads";r=2'
+    assert "Retry-After" not in refused.headers
 
 
 @pytest.mark.parametrize(
