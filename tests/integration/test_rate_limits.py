@@ -154,7 +154,7 @@ def test_uploads_of_both_apis_share_one_limit(limited: Limited) -> None:
         assert 3500 < uploads["free_after_s"] <= 3600
 
 
-def test_file_of_several_fields_is_an_upload_for_each(limited: Limited) -> None:
+def test_file_counts_for_each_field_that_uses_it(limited: Limited) -> None:
     with limited.http(limited.new_key()) as http:
         fields = " ".join(f"u{number}: uploadBars(file: $file, input: $i{number}) {{ name }}" for number in range(3))
         inputs = {f"i{number}": {"symbol": "MINE", "interval": "1d", "name": f"set-{number}"} for number in range(3)}
