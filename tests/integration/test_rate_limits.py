@@ -243,6 +243,9 @@ def test_wrong_keys_of_one_address_are_refused(limited: Limited) -> None:
     assert signing_in.status_code == 429
     assert ask(key, other).status_code == 200
     assert ask(key, mine).status_code == 200  # accepted a moment ago
+    with httpx.Client(base_url=limited.url, headers=mine) as pages:
+        assert pages.post("/api/session", json={"api_key": key}).status_code == 200
+        assert pages.get("/api/jobs").status_code == 200, "a session of an accepted key is accepted"
 
 
 def test_addresses_behind_a_proxy_have_their_own_limits(exchange: LoopbackExchange, tmp_path: Path) -> None:
