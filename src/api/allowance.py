@@ -27,6 +27,11 @@ class Allowance:
         self._counted: dict[Rate, int] = {}
         self._claimed_uploads = 0
 
+    def begin_message(self) -> None:
+        """Keep what follows apart from earlier messages of the WebSocket: `give_back` is about this one."""
+        self._counted.clear()
+        self._claimed_uploads = 0
+
     def spend(self, rate: Rate, amount: int = 1) -> None:
         """Count uses before they happen; raises RateLimited if they are over the limit."""
         if rate in self._limiter.limits and amount > 0:

@@ -156,6 +156,7 @@ class SubscriptionHandler(BaseGraphQLTransportWSHandler[Any, None]):
         allowance = found_allowance(self._connection)
         try:
             if allowance is not None:
+                allowance.begin_message()
                 allowance.spend(Rate.REQUESTS)
         except RateLimited as error:
             answer = describe_error(error)
