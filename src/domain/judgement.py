@@ -31,7 +31,7 @@ class FillBand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepChoice:
-    """What a sweep found out about the choice that a run is: the reasons of the run's verdict read it."""
+    """What a sweep says about the choice that a run is: the reasons of the run's verdict read it."""
 
     overfitting_probability: float | None = reported(
         "PBO of the sweep: how often the best of its rows on half of the bars is below the median on the rest; null if "
@@ -60,7 +60,7 @@ class Judgement:
     benchmarks: Benchmarks = reported("What the result must beat.")
     fill_band: FillBand | None = reported("What the bars cannot tell; null if no bar was ambiguous.")
     choice: SweepChoice | None = reported(
-        "What its sweep found out about the choice; null for a run that is no row of a finished sweep.", default=None
+        "What its sweep says about the choice; null unless the run is a row of a finished sweep.", default=None
     )
 
 

@@ -36,7 +36,7 @@ NOTHING = UserUsage()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quota:
-    """How much of one kind a user may store; None is no limit of its own."""
+    """How much of one kind a user may store; None: not limited by itself."""
 
     max_count: int | None = None
     max_bytes: int | None = None

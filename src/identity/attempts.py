@@ -1,4 +1,4 @@
-"""Stop looking at keys and tokens of an address that sent too many wrong ones, so that nobody guesses at full speed."""
+"""Stop looking at keys and tokens of an address that sent too many wrong ones, so that none can be guessed fast."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class CountedAttempts:
 def _mark_of(credentials: Credentials) -> int | None:
     """Return a number that tells credentials apart, and does not hold them; None if there are none.
 
-    Python's hash has a secret seed in each process, so nobody can make others with the same number.
+    Python's hash has a secret seed in each process, so a client cannot construct others with the same number.
     """
     secrets = tuple(item for item in credentials.headers if item[0] in _SECRET_HEADERS)
     if not secrets and credentials.session is None:

@@ -163,7 +163,7 @@ def judge(
     not_checked
         Checks that failed, and why.
     choice
-        What a sweep found out about the choice of this run; None unless the run is a row of a finished sweep.
+        What a sweep says about the choice of this run; None unless the run is a row of a finished sweep.
     """
     run, test = found.run, found.benchmarks.timing
     deflation = deflate(

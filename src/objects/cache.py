@@ -186,7 +186,7 @@ class ObjectCache:
 
 
 def _lock_shared(path: Path, size_bytes: int) -> int | None:
-    """Return a descriptor that holds a file's shared lock, and mark the file as just used; None if there is no file.
+    """Lock a file (shared), mark it as just used and return its descriptor, which holds the lock; None without a file.
 
     A file of another length, which was damaged, is removed.
     """

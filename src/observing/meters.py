@@ -26,7 +26,7 @@ class ChildEnd(StrEnum):
     SIGNAL = "signal"
     """Killed by the kernel: a limit, a forbidden system call, a crash."""
     CANCELLED = "cancelled"
-    """Killed because nobody waits for it any more."""
+    """Killed because its request or job was cancelled."""
     EXITED = "exited"
     """It ended itself before its task was done."""
 

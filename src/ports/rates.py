@@ -30,7 +30,7 @@ class RateLimiter(Protocol):
         """Raise RateLimited if nothing is left."""
 
     def read_use(self, sender: str, rate: Rate) -> RateUse | None:
-        """Return what is used now; None if there is no such limit."""
+        """Return what is used now; None if `rate` is not limited."""
 
 
 class CoreBudget(Protocol):

@@ -60,7 +60,7 @@ class RateLimits:
         caller, path = found_caller(HTTPConnection(scope)), path_in(scope)
         if caller is None or path == METRICS_PATH:
             return
-        # With AUTH=none no layer before this one has looked at the path; most are told by their beginning.
+        # With AUTH=none no earlier layer has checked the path. A prefix is enough for most, and cheaper than `is_open`.
         is_api = path.startswith(_API) and path != SESSION_PATH
         if caller.is_anybody and not is_api and is_open(scope, self._is_page):
             return

@@ -80,7 +80,7 @@ async def start_session(request: Request) -> Response:
     """Exchange an API key for a session of 12 hours, whose cookie the browser keeps and no script can read."""
     sessions = sessions_of(request)
     if sessions is None:
-        raise errors.NotFound("There is no sign-in with a key here. It needs AUTH=keys.")
+        raise errors.NotFound("The service takes no API keys. Set AUTH=keys to sign in with one.")
     if not is_own_page(request.headers):
         # An allowed page of another origin could sign its visitors in as a user of its own choice.
         refused = describe_http_error("ORIGIN_NOT_ALLOWED", "Only the service's own pages may sign in.")
