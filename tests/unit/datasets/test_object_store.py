@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,13 @@ from src.objects.cache import ObjectCache
 from src.objects.user_objects import UserObjects
 from tests.bar_files import csv_of_bars, in_chunks, simulated
 from tests.clocks import FixedClock
-from tests.object_storage import ObjectStorage, running_object_storage
+from tests.object_storage import ObjectStorage
 
 NOW_MS = 1_700_000_000_000
 DECLARED = BarFileDeclaration(symbol="BTCUSDT")
 BARS = simulated(200)
 RATES = b"time,fundingRate\n" + b"".join(b"%d,0.0001\n" % (NOW_MS - hour * 28_800_000) for hour in range(50, 0, -1))
 OpenHost = Callable[[str], ObjectDatasets]
-
-
-@pytest.fixture
-def storage(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStorage]:
-    with running_object_storage() as running:
-        for name, value in running.environment.items():
-            monkeypatch.setenv(name, value)
-        yield running
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,17 +12,9 @@ from src.objects.cache import ObjectCache
 from src.objects.user_objects import UserObjects
 from tests.clocks import FixedClock
 from tests.factories import START_MS
-from tests.object_storage import ObjectStorage, running_object_storage
+from tests.object_storage import ObjectStorage
 
 OpenHost = Callable[..., UserObjects]
-
-
-@pytest.fixture
-def storage(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStorage]:
-    with running_object_storage() as running:
-        for name, value in running.environment.items():
-            monkeypatch.setenv(name, value)
-        yield running
 
 
 @pytest.fixture

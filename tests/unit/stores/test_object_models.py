@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from src.stores.model_files import DiskModelFiles
 from src.stores.object_models import HeldModelRunner, ObjectModelFiles
 from tests.clocks import FixedClock
 from tests.factories import START_MS
-from tests.object_storage import ObjectStorage, running_object_storage
+from tests.object_storage import ObjectStorage
 
 CONTENT = pickle.dumps(list(range(1000)))
 DESCRIPTION = ModelDescription(
@@ -33,14 +33,6 @@ DESCRIPTION = ModelDescription(
     output_kind=OutputKind.PROBABILITY,
 )
 OpenHost = Callable[[str], ObjectModelFiles]
-
-
-@pytest.fixture
-def storage(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStorage]:
-    with running_object_storage() as running:
-        for name, value in running.environment.items():
-            monkeypatch.setenv(name, value)
-        yield running
 
 
 @pytest.fixture
