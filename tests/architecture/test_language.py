@@ -14,8 +14,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ROOMS = (
     "api", "bar_cache", "bars", "binance", "concurrency", "datasets", "demo", "domain", "engines", "features", "files",
-    "jobs", "judgement", "metrics", "model_formats", "runtime", "sandbox", "service", "stores", "strategies",
-    "tearsheet",
+    "jobs", "judgement", "metrics", "model_formats", "runtime", "sandbox", "service", "settings", "stores",
+    "strategies", "tearsheet",
 )  # fmt: skip
 SUITES = (
     "contracts", "integration", "properties", "scenarios", "security", "unit/api", "unit/bar_cache", "unit/demo",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from src.settings import SettingsError, read_settings
+from src.settings import Settings, SettingsError, read_settings
 
 
 @pytest.mark.parametrize(
@@ -116,3 +116,10 @@ def test_stop_lasts_as_long_as_a_request(graceful: str, seconds: int, monkeypatc
     monkeypatch.setenv("REQUEST_TIMEOUT_S", "60")
     monkeypatch.setenv("GRACEFUL_STOP_S", graceful)
     assert read_settings().longest_stop_s == seconds
+
+
+def test_groups_share_no_name() -> None:
+    # Of two validators with one name, pydantic would apply only one.
+    names = [name for group in Settings.__bases__[:-1] for name in {*group.model_fields, *vars(group)}]
+    own = [name for name in names if not name.startswith(("__", "model_", "_abc_")) or name in Settings.model_fields]
+    assert len(own) == len(set(own)) > len(Settings.model_fields)

@@ -1,0 +1,10 @@
+"""Accept a setting's text in capital or small letters, if its values are all written in one of the two."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import BeforeValidator
+
+LOWERCASE: Final = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
+UPPERCASE: Final = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
