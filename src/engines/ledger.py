@@ -34,7 +34,7 @@ def pair_trades(
     NDArray
         [t] of `TRADE_DTYPE`, in the order of entry.
     """
-    trades = np.zeros(fills["trade"][-1] + 1 if len(fills) else 0, dtype=TRADE_DTYPE)
+    trades = np.zeros(fills["trade"].max(initial=-1) + 1, dtype=TRADE_DTYPE)
     _add_up_fills(fills, time_ms, last_close, open_funding, trades)
     return trades
 
