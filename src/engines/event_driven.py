@@ -115,7 +115,7 @@ from src.engines import positions as position_steps
 from src.engines import rungs as rung_levels
 from src.engines import walk as rung_fills
 from src.engines.account import mark_to_market
-from src.engines.bar_steps import funded_step, has_event, is_at_rest, note_measures, step
+from src.engines.bar_steps import close_bar, funded_step, has_event, is_at_rest, note_measures, step
 from src.engines.book import create_book
 from src.engines.compiled import compiled, fingerprint
 from src.engines.detail import ASKED, NOT_ASKED, RESOLVED, cached_inside, find_finer
@@ -162,6 +162,9 @@ def simulate(
                 note_measures(book, bar, measures, plan)
             if has_funding and (marks[bar, AT_OPEN] != 0.0 or marks[bar, INSIDE] != 0.0):
                 funded_step(book, fills, bar, prices, action[bar], marks[bar], plan)
+                rests = is_at_rest(book, plan)
+            elif rests:
+                close_bar(book, fills, bar, close[bar], action[bar], 0.0, plan)
                 rests = is_at_rest(book, plan)
             elif has_event(book, bar, prices, action[bar]):
                 step(book, fills, bar, prices, action[bar], 0.0, plan)

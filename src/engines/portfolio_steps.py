@@ -221,7 +221,7 @@ def decide_at_close(seat: Seat, book: Book, till: Till, fills: NDArray[np.void],
     """Pay the funding of a symbol's bar, and place the orders of its signal."""
     was_open = book.position != 0.0
     hand_out(seat, book, till)
-    decide(book, fills, seat.row, prices_of(seat), seat.signal, seat.funding_rate, plan)
+    decide(book, fills, seat.row, prices_of(seat).close, seat.signal, seat.funding_rate, plan)
     take_back(seat, book, till, was_open)
     if seat.signal != 0:
         seat.entry_rank = seat.bar_rank
