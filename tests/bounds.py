@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
-SUITES: Final = ("tests/contracts/test_engines.py",)
+SUITES: Final = ("tests/contracts/test_engines.py", "tests/unit/engines/test_ledger.py")
 PROBE: Final = """
 import numpy, numba
 try:

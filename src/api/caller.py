@@ -29,7 +29,7 @@ def current_caller() -> Caller:
 
 
 def caller_of(connection: HTTPConnection) -> Caller:
-    """Return who sends a request or opened a WebSocket; raises RuntimeError if that was not found out."""
+    """Return who sends a request or opened a WebSocket; raises RuntimeError if the sender was not identified."""
     caller = found_caller(connection)
     if caller is None:
         raise RuntimeError("the request was not authenticated")
@@ -37,7 +37,7 @@ def caller_of(connection: HTTPConnection) -> Caller:
 
 
 def found_caller(connection: HTTPConnection) -> Caller | None:
-    """Return who sends a request or opened a WebSocket; None if that was not found out."""
+    """Return who sends a request or opened a WebSocket; None if the sender was not identified."""
     caller = connection.scope.get("state", {}).get(CALLER)
     return caller if isinstance(caller, Caller) else None
 

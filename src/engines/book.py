@@ -73,10 +73,10 @@ class Book:
     entry_last_bar: int
     """The last bar in which an entry that waits may be filled."""
     bar_atr: float
-    """The ATR of the bar at hand."""
+    """The ATR of the current bar."""
     bar_volatility: float
     bar_volume: float
-    """The volume of the bar at hand; read if the rules depend on it, and 0 without them."""
+    """The volume of the current bar; read if the rules depend on it, and 0 without them."""
     trail_distance: float
     """How far the trailing stop lies from the best price, in the quote currency; NaN if that is a fraction."""
     calm_until_bar: int

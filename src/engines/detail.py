@@ -143,7 +143,7 @@ def simulate_inside(
         if has_event(book, bar, prices, action[bar]) or (is_held and (plan.moves_stops or rate != 0.0)):
             open_bar(book, fills, bar, prices.open, plan)
             answers[bar] = trade_inside(book, fills, bar, prices, finer, plan)
-            close_bar(book, fills, bar, prices, action[bar], rate, plan)
+            close_bar(book, fills, bar, prices.close, action[bar], rate, plan)
         else:
             move_stops(book, prices, plan)
         if bar == last:

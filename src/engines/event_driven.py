@@ -115,7 +115,7 @@ from src.engines import positions as position_steps
 from src.engines import rungs as rung_levels
 from src.engines import walk as rung_fills
 from src.engines.account import mark_to_market
-from src.engines.bar_steps import funded_step, has_event, note_measures, step
+from src.engines.bar_steps import close_bar, funded_step, has_event, is_at_rest, note_measures, step
 from src.engines.book import create_book
 from src.engines.compiled import compiled, fingerprint
 from src.engines.detail import ASKED, NOT_ASKED, RESOLVED, cached_inside, find_finer
@@ -153,19 +153,28 @@ def simulate(
     book, plan = books[0], plans[0]
     cash, position, equity = balances
     has_funding = plan.funding_rate != 0.0
+    cash_now, position_now = book.cash, book.position
+    rests = is_at_rest(book, plan)
     for bar in range(part[0], part[1]):
-        prices = BarPrices(open[bar], high[bar], low[bar], close[bar])
-        if plan.uses_measures:
-            note_measures(book, bar, measures, plan)
-        if has_funding and (marks[bar, AT_OPEN] != 0.0 or marks[bar, INSIDE] != 0.0):
-            funded_step(book, fills, bar, prices, action[bar], marks[bar], plan)
-        elif has_event(book, bar, prices, action[bar]):
-            step(book, fills, bar, prices, action[bar], 0.0, plan)
-        else:
-            move_stops(book, prices, plan)
-        cash[bar] = book.cash
-        position[bar] = book.position
-        equity[bar] = mark_to_market(book.cash, book.position, prices.close)
+        if not rests or action[bar] != 0:
+            prices = BarPrices(open[bar], high[bar], low[bar], close[bar])
+            if plan.uses_measures:
+                note_measures(book, bar, measures, plan)
+            if has_funding and (marks[bar, AT_OPEN] != 0.0 or marks[bar, INSIDE] != 0.0):
+                funded_step(book, fills, bar, prices, action[bar], marks[bar], plan)
+                rests = is_at_rest(book, plan)
+            elif rests:
+                close_bar(book, fills, bar, close[bar], action[bar], 0.0, plan)
+                rests = is_at_rest(book, plan)
+            elif has_event(book, bar, prices, action[bar]):
+                step(book, fills, bar, prices, action[bar], 0.0, plan)
+                rests = is_at_rest(book, plan)
+            else:
+                move_stops(book, prices, plan)
+            cash_now, position_now = book.cash, book.position
+        cash[bar] = cash_now
+        position[bar] = position_now
+        equity[bar] = mark_to_market(cash_now, position_now, close[bar])
     last = close.size - 1
     if part[1] > last and book.position != 0.0:
         end_run(book, fills, last, close[last], plan)
@@ -292,7 +301,9 @@ def _conclude(
 ) -> Simulation:
     """Return what a run gives: its balances, and the fills and the counts of its book."""
     check_growth(equity)
-    fills = fills[: ended["fill_count"]].copy()
+    fills = fills[: ended["fill_count"]]
+    if 2 * len(fills) < len(fills.base):
+        fills = fills.copy()
     fills["time_ms"] = bars.open_time_ms[fills["bar"]]
     return Simulation(
         equity=equity,

@@ -34,54 +34,70 @@ def pair_trades(
     NDArray
         [t] of `TRADE_DTYPE`, in the order of entry.
     """
-    # Columns of their own are read ten times as fast as those of the records.
-    numbers, side, units, price, fee = (fills[name].copy() for name in ("trade", "side", "quantity", "price", "fee"))
-    firsts = np.flatnonzero(np.diff(numbers, prepend=-1))
-    lasts = np.append(firsts[1:], len(fills)) - 1
-    count = len(firsts)
-    if not np.array_equal(numbers[firsts], np.arange(count)):
-        raise ValueError("the fills of a trade are not side by side")
-    trades = np.zeros(count, dtype=TRADE_DTYPE)
-    if not count:
-        return trades
-
-    def add_up(amounts: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Add amounts [f] up by trade, in the order of the fills."""
-        return np.bincount(numbers, weights=amounts, minlength=count).astype(np.float64)
-
-    # Summed as the engines do, so that flat is exactly 0.
-    left = np.abs(add_up(side * units))
-    if left[:-1].any():
-        raise ValueError("a trade before the last one does not end flat")
-    trades["direction"] = side[firsts]
-    is_entry = side == side[firsts][numbers]
-    values = {}
-    for kind, is_own, ends in (("entry", is_entry, firsts), ("exit", ~is_entry, lasts)):
-        traded, values[kind] = add_up(np.where(is_own, units, 0.0)), add_up(np.where(is_own, price * units, 0.0))
-        mean = np.divide(values[kind], traded, out=np.zeros(count), where=traded > 0)
-        # The price itself of a single fill, not its value ÷ its units.
-        trades[f"{kind}_price"] = np.where(add_up(is_own) == 1, price[ends], mean)
-        trades[f"{kind}_fee"] = add_up(np.where(is_own, fee, 0.0))
-        for column in ("bar", "time_ms"):
-            trades[f"{kind}_{column}"] = fills[column][ends]
-        if kind == "entry":
-            trades["quantity"] = traded
-    trades["exit_reason"] = fills["reason"][lasts]
-    trades["funding"] = add_up(fills["funding"])
-    if left[-1]:
-        has_exits = values["exit"][-1] > 0
-        values["exit"][-1] += left[-1] * last_close
-        trades["is_open"][-1] = True
-        trades["exit_reason"][-1] = -1
-        trades["exit_bar"][-1] = len(time_ms) - 1
-        trades["exit_time_ms"][-1] = time_ms[-1]
-        trades["exit_price"][-1] = values["exit"][-1] / trades["quantity"][-1] if has_exits else last_close
-        trades["funding"][-1] += open_funding
-    fees = trades["entry_fee"] + trades["exit_fee"]
-    trades["profit"] = (values["exit"] - values["entry"]) * trades["direction"] - fees - trades["funding"]
-    np.divide(trades["profit"], values["entry"], out=trades["return"], where=values["entry"] > 0)
-    trades["bars_held"] = trades["exit_bar"] - trades["entry_bar"]
+    trades = np.zeros(fills["trade"].max(initial=-1) + 1, dtype=TRADE_DTYPE)
+    _add_up_fills(fills, time_ms, last_close, open_funding, trades)
     return trades
+
+
+@njit(cache=True, nogil=True)
+def _add_up_fills(
+    fills: NDArray[np.void],
+    time_ms: NDArray[np.int64],
+    last_close: float,
+    open_funding: float,
+    trades: NDArray[np.void],
+) -> None:
+    """Fill the zeros `trades` [t]; a compiled loop takes 1/10 of the time of sums by numpy."""
+    number = -1
+    left = entry_units = entry_value = exit_units = exit_value = 0.0
+    entries = exits = 0
+    for index in range(fills.size):
+        fill = fills[index]
+        if fill.trade != number:
+            if fill.trade != number + 1:
+                raise ValueError("the fills of a trade are not side by side")
+            if left != 0.0:
+                raise ValueError("a trade before the last one does not end flat")
+            number = fill.trade
+            trades[number].direction = fill.side
+            entry_units = entry_value = exit_units = exit_value = 0.0
+            entries = exits = 0
+        trade = trades[number]
+        value = fill.price * fill.quantity
+        left += fill.side * fill.quantity  # summed as the engines do, so that flat is exactly 0
+        trade.funding += fill.funding
+        if fill.side == trade.direction:
+            entries += 1
+            entry_units += fill.quantity
+            entry_value += value
+            trade.entry_fee += fill.fee
+            # The price itself of a single fill, not its value ÷ its units.
+            trade.entry_price = fill.price if entries == 1 else entry_value / entry_units
+            trade.quantity = entry_units
+            if entries == 1:
+                trade.entry_bar = fill.bar
+                trade.entry_time_ms = fill.time_ms
+        else:
+            exits += 1
+            exit_units += fill.quantity
+            exit_value += value
+            trade.exit_fee += fill.fee
+            trade.exit_price = fill.price if exits == 1 else exit_value / exit_units
+        trade.exit_bar = fill.bar
+        trade.exit_time_ms = fill.time_ms
+        trade.exit_reason = fill.reason
+        if index + 1 == fills.size and left != 0.0:
+            exit_value += abs(left) * last_close
+            trade.is_open = True
+            trade.exit_reason = -1
+            trade.exit_bar = time_ms.size - 1
+            trade.exit_time_ms = time_ms[-1]
+            trade.exit_price = exit_value / trade.quantity if exits > 0 else last_close
+            trade.funding += open_funding
+        profit = (exit_value - entry_value) * trade.direction - (trade.entry_fee + trade.exit_fee) - trade.funding
+        trade.profit = profit
+        trade["return"] = profit / entry_value if entry_value > 0 else 0.0
+        trade.bars_held = trade.exit_bar - trade.entry_bar
 
 
 def check_growth(balances: NDArray[np.float64]) -> None:

@@ -10,8 +10,8 @@ At each time at which any symbol has a bar, for the symbols that have one, in th
 3. at the close, funding is paid and the strategies' signals place orders; with `SAME_CLOSE` market orders that close
    are filled, then those that enter.
 
-Of several entries in one of these steps the best rank goes first, then the symbol that is listed first. An entry for
-which there is no place (`max_open`) or no cash is refused: it is removed and counted.
+Of several entries in one of these steps the best rank goes first, then the symbol that is listed first. An entry beyond
+`max_open`, or without cash, is refused: it is removed and counted.
 
 Each symbol has a book of its own (`book.py`), and each position is isolated: it can lose its margin (its value
 ÷ leverage) and the fee only, a short without leverage too. The cash that no position holds is common. Sizes that are
@@ -221,7 +221,7 @@ def decide_at_close(seat: Seat, book: Book, till: Till, fills: NDArray[np.void],
     """Pay the funding of a symbol's bar, and place the orders of its signal."""
     was_open = book.position != 0.0
     hand_out(seat, book, till)
-    decide(book, fills, seat.row, prices_of(seat), seat.signal, seat.funding_rate, plan)
+    decide(book, fills, seat.row, prices_of(seat).close, seat.signal, seat.funding_rate, plan)
     take_back(seat, book, till, was_open)
     if seat.signal != 0:
         seat.entry_rank = seat.bar_rank

@@ -13,7 +13,7 @@ from src.engines.plan import columns_of
 
 
 class Seat:
-    """What is known of one symbol at the time at hand, and what it has of the common cash; layout of `SEAT_DTYPE`."""
+    """What is known of one symbol at the current step, and its part of the shared cash; layout of `SEAT_DTYPE`."""
 
     following: int
     """The row of its next bar; its last one is before `end`."""
@@ -100,7 +100,7 @@ def has_place(till: Till) -> bool:
 
 @compiled
 def refuse(seat: Seat, book: Book) -> None:
-    """Remove an entry for which there is no place."""
+    """Remove an entry that `max_open` leaves no room for."""
     book.entry_side = 0
     seat.refused_entries += 1
 

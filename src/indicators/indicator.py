@@ -90,6 +90,12 @@ class Indicator:
     ascending: tuple[str, str] | None = None
     memory_ms: int = 0
 
+    @property
+    def value_range(self) -> tuple[float, float] | None:
+        """The least and the greatest value, for a unit such as "0…100"; None if there are none."""
+        least, dots, greatest = self.unit.partition("…")
+        return (float(least), float(greatest)) if dots else None
+
     def check(self, values: Sequence[float]) -> None:
         """Raise InvalidInput as `complete`."""
         self.complete(values)

@@ -22,7 +22,7 @@ class Evidence:
     `gaps_traded` are the long gaps that a trade was held through, `engines_differ` the number of fills in which the
     other engine differs (None if it did not run), `reduced_entries` the entries cut to what cash or volume allowed,
     `dropped_entries` those that were not made, and `not_checked` the checks that the caller could not make. `choice` is
-    what a sweep found out about it, None outside of one.
+    what a sweep showed about it, None outside of one.
     """
 
     metrics: Metrics

@@ -40,7 +40,7 @@ class Authenticator(Protocol):
         """Return who sends a request.
 
         Raises Unauthenticated if it has no key or token; its subclasses if one cannot be accepted;
-        IdentityUnavailable or StoreUnavailable if that cannot be found out now; RateLimited if the address has sent too
+        IdentityUnavailable or StoreUnavailable if it cannot be identified now; RateLimited if the address has sent too
         many wrong keys or tokens.
         """
         ...

@@ -60,11 +60,11 @@ def build_market_arrays(
     risk_free = annualize(bars, settings).risk_free_per_bar
     slots, firsts = find_slots(bars.open_time_ms)
     closes = join_closes(bars, find_jump_rows(bars))
-    close = freeze(np.ascontiguousarray(bars.close), np.float64)
+    close = bars.close
     arrays = MarketArrays(
-        open=freeze(np.ascontiguousarray(bars.open), np.float64),
-        high=freeze(np.ascontiguousarray(bars.high), np.float64),
-        low=freeze(np.ascontiguousarray(bars.low), np.float64),
+        open=bars.open,
+        high=bars.high,
+        low=bars.low,
         close=close,
         sums=freeze(_add_up(close, risk_free), np.float64),
         stretches=freeze(_measure_stretches(close), np.float64),

@@ -24,8 +24,8 @@ _CHECK_EACH_TIME: Final = "no-cache"
 def install_pages(app: FastAPI) -> None:
     """Add the pages and the static files; none of them is part of the REST API's description.
 
-    A page's path holds ids that nobody looks up: its shell is the same for every id but for a link to its data, and its
-    script shows what the REST API says about the id.
+    A page's path holds ids that are not looked up: its shell is the same for every id but for a link to its data, and
+    its script shows what the REST API says about the id.
     """
     for page in PAGES:
         app.add_route(page.path, _page_endpoint(page), methods=["GET"], include_in_schema=False)

@@ -229,6 +229,18 @@ CASES = [
         """,
     ),
     Scenario(
+        name="the end reads the last bar also if nothing happened since the entry",
+        rules=moved(rules(units=2, fill=FillTiming.SAME_CLOSE, at_end=True), impact=0.4),
+        volume=(4, 1, 1, 8),
+        table="""
+        open high low close | signal | fills
+        100  100  100 100   | buy    | buy 2 @ 110 signal
+        100  100  100 100   |        |
+        100  100  100 100   |        |
+        100  100  100 100   |        | sell 2 @ 97.5 end
+        """,
+    ),
+    Scenario(
         name="the volume is that of the bar of the fill, also at its open",
         rules=moved(rules(units=2), impact=0.4),
         volume=(1, 4, 1, 8),

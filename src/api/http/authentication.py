@@ -99,7 +99,7 @@ def remember(scope: Scope, caller: Caller) -> None:
 
 
 def refuse(request: Request, error: ServiceError, authenticator: Authenticator) -> Response:
-    """Return the response to a request whose sender could not be found out."""
+    """Return the response to a request whose sender could not be identified."""
     response = problem_response(request, describe_error(error))
     if response.status_code == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = authenticator.challenge

@@ -1,7 +1,7 @@
 """Let clients keep responses about a stored result, and ask each time whether they still hold.
 
 A result never changes, but it can be deleted, and a newer version of the service may present or judge it otherwise.
-That a response still holds is found out without reading the result.
+Whether a response still holds is determined without reading the result.
 """
 
 from __future__ import annotations

@@ -149,11 +149,22 @@ class _Reading:
         left_value, right_value = (self._steps[step].constant for step in inputs)
         if inputs[0] == inputs[1] or (left_value is not None and right_value is not None):
             self._warn(node, "{got!r} compares what does not change: it is the same at each bar.")
+        self._warn_if_out_of_range(node, inputs)
         return self._add(node, operator, inputs=inputs, is_condition=True)
 
-    def _warn(self, node: Node, problem: str) -> None:
+    def _warn_if_out_of_range(self, node: Node, inputs: tuple[int, ...]) -> None:
+        """Warn of an indicator that is compared with, or crosses, a number that it never reaches."""
+        left, right = (self._steps[number] for number in inputs)
+        for step, level in ((left, right.constant), (right, left.constant)):
+            indicator = INDICATORS.get(step.operation)
+            bounds = indicator.value_range if indicator is not None and level is not None else None
+            if bounds is not None and level is not None and not bounds[0] <= level <= bounds[1]:
+                problem = "{got!r} is the same at each bar: {name} is from {least:g} to {most:g}."
+                self._warn(node, problem, name=step.operation, least=bounds[0], most=bounds[1])
+
+    def _warn(self, node: Node, problem: str, **facts: object) -> None:
         if len(self.warnings) < MAX_WARNINGS:
-            self.warnings.append(self._source.note(node.at, problem, got=print_rule(node)))
+            self.warnings.append(self._source.note(node.at, problem, got=print_rule(node), **facts))
 
     def _numbers(self, operator: str, nodes: Sequence[Node]) -> tuple[int, ...]:
         return tuple(self.number(node, f"{operator} takes numbers") for node in nodes)
@@ -232,6 +243,8 @@ class _Reading:
                 first = self._add(node, name, inputs=(first, other))
             return first
         is_crossing = name.startswith("crosses")
+        if is_crossing:
+            self._warn_if_out_of_range(node, inputs)
         return self._add(node, name, inputs=inputs, is_condition=is_crossing, lookback=int(is_crossing))
 
     def _indicator(self, node: Node, indicator: Indicator, arguments: Sequence[Node]) -> int:

@@ -108,14 +108,15 @@ def test_several_fills_are_one_trade() -> None:
     }
 
 
-def test_trade_that_does_not_end_flat_is_rejected() -> None:
+@pytest.mark.parametrize("fills", [[LADDER[0], LADDER[4]], [*LADDER[:3], LADDER[4], LADDER[3]]])
+def test_trade_that_does_not_end_flat_is_rejected(fills: list[tuple[object, ...]]) -> None:
     with pytest.raises(ValueError, match="does not end flat"):
-        pair_trades(ladder_of([LADDER[0], LADDER[4]]), TIMES_MS, 25.0)
+        pair_trades(ladder_of(fills), TIMES_MS, 25.0)
 
 
 def test_scattered_fills_of_a_trade_are_rejected() -> None:
     with pytest.raises(ValueError, match="not side by side"):
-        pair_trades(ladder_of([*LADDER[:3], LADDER[4], LADDER[3]]), TIMES_MS, 25.0)
+        pair_trades(ladder_of([*LADDER, LADDER[3]]), TIMES_MS, 25.0)
 
 
 def test_entry_worth_nothing_has_no_return() -> None:

@@ -242,6 +242,9 @@ def test_program_lists_indicators_parameters_and_model() -> None:
         ("close > 1 and\n 2 * {n} > 3", "rule0, line 2, column 2: '2 * {n} > 3' compares what does not change"),
         ("sma(5) >= sma(close, 5)", "rule0, line 1, column 1: 'sma(5) >= sma(close, 5)' compares what does not change"),
         ("close / (close - close) > 1", "column 1: 'close / (close - close)' divides by zero at each bar"),
+        ("rsi(14) > 130", "rule0, line 1, column 1: 'rsi(14) > 130' is the same at each bar: rsi is from 0 to 100."),
+        ("-1 > mfi(14)", "'-1 > mfi(14)' is the same at each bar: mfi is from 0 to 100."),
+        ("crosses_above(adx(14), 101)", "'crosses_above(adx(14), 101)' is the same at each bar: adx is from 0 to 100."),
         ("1 < volume % (sma(5) - sma(5))", "column 5: 'volume % (sma(5) - sma(5))' divides by zero at each bar"),
     ],
 )  # fmt: skip
@@ -250,7 +253,18 @@ def test_part_that_is_hardly_meant_gives_warning(rule: str, warning: str) -> Non
     assert warning in found
 
 
-@pytest.mark.parametrize("rule", ["close > 1", "close > open", "close / (close - open) > 1", "close > close[1]"])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "close > 1",
+        "close > open",
+        "close / (close - open) > 1",
+        "close > close[1]",
+        "rsi(14) >= 100",
+        "crosses_above(rsi(14), 0)",
+        "cci(20) > 130",
+    ],
+)
 def test_rule_that_changes_gives_no_warning(rule: str) -> None:
     assert compiled(rule).warnings == ()
 
