@@ -301,8 +301,8 @@ def _conclude(
 ) -> Simulation:
     """Return what a run gives: its balances, and the fills and the counts of its book."""
     check_growth(equity)
-    fills = fills[: ended["fill_count"]]
-    if 2 * len(fills) < len(fills.base):
+    room, fills = len(fills), fills[: ended["fill_count"]]
+    if 2 * len(fills) < room:
         fills = fills.copy()
     fills["time_ms"] = bars.open_time_ms[fills["bar"]]
     return Simulation(
