@@ -64,12 +64,6 @@ def working_on(activity: Activity) -> Iterator[Activity]:
         _ACTIVITY.reset(token)
 
 
-def note_user(user_id: str) -> None:
-    """Name the user whose request this is in its log lines, once the caller's identity is known."""
-    if (activity := _ACTIVITY.get()) is not None:
-        activity.user = printable(user_id)
-
-
 def note_error(code: str, *, error_id: str | None = None) -> None:
     """Note an error for the request's log line and its meters.
 

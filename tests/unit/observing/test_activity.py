@@ -9,7 +9,7 @@ import pytest
 
 from src.concurrency.threads import in_thread, run_in_pool
 from src.jobs.threads import JobThreads
-from src.observing.activity import Activity, current_activity, note_user, printable, working_on
+from src.observing.activity import Activity, current_activity, printable, working_on
 from src.service.computing import ComputeQueue
 
 
@@ -41,12 +41,6 @@ async def test_id_reaches_tasks_threads_and_pools_of_its_request_only() -> None:
     assert first == ["one"] * 6
     assert second == ["two"] * 6
     assert seen_id() is None
-
-
-def test_user_that_is_noted_is_in_the_fields() -> None:
-    with working_on(Activity(request_id="r")) as activity:
-        note_user("ann lee\n")
-    assert activity.log_fields() == {"request_id": "r", "user": "ann\\x20lee\\n"}
 
 
 @pytest.mark.parametrize(
