@@ -43,7 +43,7 @@ KEPT: Final = 4
 # The range is fixed: jobs before and after the turn of an hour would have other newest bars.
 SWEEP: Final[Mapping[str, Any]] = {
     "backtest": {
-        "symbol": "BTCUSDT", "interval": "1h", "limit": 6_000, "end_date": "2024-06-30", "source": "simulated",
+        "symbol": "BTCUSDT", "interval": "1h", "limit": 3_000, "end_date": "2024-06-30", "source": "simulated",
         "seed": 5, "engine": "EVENT_DRIVEN",
     },
     "parameters": [
@@ -55,8 +55,8 @@ SWEEP: Final[Mapping[str, Any]] = {
 }  # fmt: skip
 WALK_FORWARD: Final[Mapping[str, Any]] = {
     "sweep": {**SWEEP, "parameters": SWEEP["parameters"][:2]},
-    "trainBars": 1_500,
-    "testBars": 300,
+    "trainBars": 750,
+    "testBars": 150,
 }
 PATHS: Final = {"sweep": "sweeps", "walk-forward": "walk-forwards"}
 NOT_COMPARED: Final = frozenset({"id", "result_id", "backtest_id", "created_at", "user_id", "timings", "ledger"})

@@ -29,8 +29,8 @@ CORE_SECONDS = 1
 SWEEP = {
     "backtest": {**RSI, "limit": 20_000},
     "parameters": [
-        {"name": "low", "range": {"from": 5, "to": 44, "step": 1}},
-        {"name": "high", "values": list(range(60, 80))},
+        {"name": "low", "range": {"from": 5, "to": 44, "step": 4}},
+        {"name": "high", "values": list(range(60, 80, 4))},
     ],
 }
 LIMITS = {
