@@ -27,10 +27,10 @@ REQUESTS = 40
 UPLOADS = 2
 CORE_SECONDS = 1
 SWEEP = {
-    "backtest": {**RSI, "limit": 20_000},
+    "backtest": {**RSI, "limit": 50_000},
     "parameters": [
-        {"name": "low", "range": {"from": 5, "to": 44, "step": 4}},
-        {"name": "high", "values": list(range(60, 80, 4))},
+        {"name": "low", "range": {"from": 5, "to": 44, "step": 2}},
+        {"name": "high", "values": list(range(60, 80, 2))},
     ],
 }
 LIMITS = {
