@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 ARGUMENTS = (
@@ -22,6 +22,7 @@ ARGUMENTS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 )
 SERIOUS = {"serious", "critical"}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -100,19 +101,17 @@ def visiting(browser: Browser, url: str, **options: Any) -> Iterator[Visit]:
     visit = Visit(page=context.new_page(), url=url)
     host = urlsplit(url).netloc
 
-    def stay_here(route: Route, request: Request) -> None:
-        if urlsplit(request.url).netloc in {host, ""}:
-            route.fallback()
-        else:
+    # Noted, not routed: each routed request waits for this process, and none is taken from the browser's cache.
+    def note_request(request: Request) -> None:
+        if urlsplit(request.url).netloc not in {host, ""}:
             visit.foreign.append(request.url)
-            route.abort()
 
     def note(message: ConsoleMessage) -> None:
         # A response that a test wants to be an error is written to the console too.
         if message.type == "error" and not message.text.startswith("Failed to load resource"):
             visit.problems.append(message.text)
 
-    context.route("**/*", stay_here)
+    context.on("request", note_request)
     context.on("console", note)
     context.on("weberror", lambda error: visit.problems.append(str(error.error)))
     try:
