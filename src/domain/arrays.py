@@ -1,8 +1,9 @@
-"""Make arrays read-only, for the frozen types of the domain."""
+"""Make arrays read-only, for the frozen types of the domain, and keep them so when these are pickled."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+import dataclasses
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,3 +21,15 @@ def freeze(values: NDArray[Scalar], dtype: type[Scalar] | np.dtype[Scalar]) -> N
         array = array.view()
         array.flags.writeable = False
     return array
+
+
+def pickled(frozen: Any) -> tuple[object, ...]:
+    """Return the `__reduce__` of a dataclass that freezes its arrays: its constructor makes it anew.
+
+    Otherwise pickle would set its fields to writable arrays, for which compiled code is compiled anew.
+    """
+    return _rebuild, (type(frozen), {each.name: getattr(frozen, each.name) for each in dataclasses.fields(frozen)})
+
+
+def _rebuild(kind: type[Any], fields: dict[str, Any]) -> Any:
+    return kind(**fields)

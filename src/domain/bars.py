@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.arrays import freeze
+from src.domain.arrays import freeze, pickled
 from src.domain.intervals import Interval
 
 PRICE_COLUMNS: Final = ("open", "high", "low", "close")
@@ -69,6 +69,9 @@ class Bars:
         return isinstance(other, Bars) and self.fingerprint() == other.fingerprint()
 
     __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return pickled(self)
 
     @property
     def elapsed_ms(self) -> int:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.arrays import freeze
+from src.domain.arrays import freeze, pickled
 
 ParameterValue = str | int | float | bool | tuple[str, ...] | Mapping[str, float] | None
 
@@ -91,6 +91,9 @@ class Predictions:
         object.__setattr__(self, "values", freeze(self.values, np.float64))
         if self.among_others is not None:
             object.__setattr__(self, "among_others", freeze(self.among_others, np.float64))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return pickled(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

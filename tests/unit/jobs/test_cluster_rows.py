@@ -37,6 +37,15 @@ def test_rows_of_received_parts_are_the_same() -> None:
     assert list(pickle.loads(pickle.dumps(found)).descriptions) == list(expected.descriptions)
 
 
+def test_received_parts_are_read_only_as_sent_ones() -> None:
+    values = np.linspace(0, 1, len(BARS))
+    sent_ones = (replace(BARS, inside=BARS), Predictions(values=values, kind=OutputKind.VALUE, among_others=values))
+    bars, predictions = pickle.loads(pickle.dumps(sent_ones))
+    arrays = (bars.open_time_ms, bars.close, bars.inside.volume, predictions.values, predictions.among_others)
+    assert not any(array.flags.writeable for array in arrays)
+    assert bars == BARS == bars.inside
+
+
 @pytest.mark.parametrize("place", [1, 2])
 def test_damaged_part_is_refused(place: int) -> None:
     given = sent()
