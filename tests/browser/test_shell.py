@@ -86,7 +86,7 @@ def test_unknown_address_shows_a_page_with_the_navigation(visit: Visit) -> None:
     expect(page.get_by_text("/runs/a%2Fb")).to_be_visible()
     assert visit.violations() == []
     page.get_by_role("navigation").get_by_role("link", name="Runs").click()
-    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

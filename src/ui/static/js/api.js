@@ -60,6 +60,8 @@ async function send(path, { method = "GET", query, json, signal } = {}) {
       method,
       headers,
       signal,
+      // A browser that goes back takes what is cached unchecked: deleted runs, and any run after a sign-out.
+      cache: "no-cache",
       body: json === undefined ? undefined : JSON.stringify(json),
     });
     text = await response.text();
@@ -73,6 +75,13 @@ async function send(path, { method = "GET", query, json, signal } = {}) {
 
 async function dataOf(path, options) {
   return (await send(path, options)).data;
+}
+
+/** Data that the page preloads: a browser that goes back takes it from its cache unchecked, so it is read again. */
+async function preloadedData(path, options) {
+  const data = await dataOf(path, options);
+  const isGoneBackTo = performance.getEntriesByType("navigation")[0]?.type === "back_forward";
+  return isGoneBackTo ? dataOf(path, options) : data;
 }
 
 // `fetch` does not report how much of a body has been sent.
@@ -111,7 +120,7 @@ export const deleteBacktest = (id, userId) =>
   dataOf(`/api/backtests/${enc(id)}`, { method: "DELETE", query: { user_id: userId } });
 export const rerunBacktest = (id, signal) => dataOf(`/api/backtests/${enc(id)}/rerun`, { method: "POST", signal });
 export const getSeries = (id, query, signal) => dataOf(`/api/backtests/${enc(id)}/series`, { query, signal });
-export const getTearSheet = (id, signal) => dataOf(`/api/backtests/${enc(id)}/tearsheet`, { signal });
+export const getTearSheet = (id, signal) => preloadedData(`/api/backtests/${enc(id)}/tearsheet`, { signal });
 export const listFills = (id, query, signal) => dataOf(`/api/backtests/${enc(id)}/fills`, { query, signal });
 export const reportUrl = (id) => urlOf(`/api/backtests/${enc(id)}/report.html`);
 
@@ -135,19 +144,19 @@ export const resumeJob = (id, userId) =>
   dataOf(`/api/jobs/${enc(id)}/resume`, { method: "POST", query: { user_id: userId } });
 export const estimateSweep = (json, signal) => dataOf("/api/sweeps/estimate", { method: "POST", json, signal });
 export const startSweep = (json) => dataOf("/api/sweeps", { method: "POST", json });
-export const getSweep = (id, signal) => dataOf(`/api/sweeps/${enc(id)}`, { signal });
+export const getSweep = (id, signal) => preloadedData(`/api/sweeps/${enc(id)}`, { signal });
 export const listSweepRows = (id, query, signal) => dataOf(`/api/sweeps/${enc(id)}/rows`, { query, signal });
 export const runSweepRow = (id, row, userId) =>
   dataOf(`/api/sweeps/${enc(id)}/rows/${row}/run`, { method: "POST", query: { user_id: userId, rows: false } });
 export const sweepRowsUrl = (id, query) => urlOf(`/api/sweeps/${enc(id)}/rows`, query);
 export const getHeatMap = (id, query, signal) => dataOf(`/api/sweeps/${enc(id)}/heat-map`, { query, signal });
 export const startWalkForward = (json) => dataOf("/api/walk-forwards", { method: "POST", json });
-export const getWalkForward = (id, signal) => dataOf(`/api/walk-forwards/${enc(id)}`, { signal });
+export const getWalkForward = (id, signal) => preloadedData(`/api/walk-forwards/${enc(id)}`, { signal });
 
 // Portfolios
 /** Starts a portfolio without waiting for its end: returns its job. */
 export const startPortfolio = (json) => dataOf("/api/portfolios", { method: "POST", json: { ...json, wait_seconds: 0 } });
-export const getPortfolio = (id, signal) => dataOf(`/api/portfolios/${enc(id)}`, { signal });
+export const getPortfolio = (id, signal) => preloadedData(`/api/portfolios/${enc(id)}`, { signal });
 export const listPortfolioEquity = (id, query, signal) => dataOf(`/api/portfolios/${enc(id)}/equity`, { query, signal });
 export const portfolioRowsUrl = (id, name, query) => urlOf(`/api/portfolios/${enc(id)}/${name}`, query);
 
