@@ -1,7 +1,7 @@
 """Check sweeps and walk-forwards of a real service whose workers are killed at random moments, in both stores.
 
-An ordinary run kills three times in each kind of job and in each store, but tries two of the four pairs only. `KILLS=20`
-tries all four and kills more often; `python -m tests.kills` says when each kill was.
+An ordinary run kills three times in each kind of job and in each store, but tries two of the four pairs only.
+`KILLS=20` tries all four and kills more often; `python -m tests.kills` says when each kill was.
 """
 
 from __future__ import annotations
