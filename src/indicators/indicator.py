@@ -24,8 +24,8 @@ MAX_MAGNITUDE: Final = 1e100
 """Larger numbers count as missing, so that products of two columns and squares do not overflow."""
 
 NEGLIGIBLE: Final = 1e-12
-"""The weight of the first values at which they count as forgotten. It is 1/100 of the promised 1e-10, because the
-first values may be many times as large as the later ones."""
+"""The weight below which the first values are ignored: 1/100 of the promised 1e-10, because they may be many times as
+large as the later ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,7 +42,7 @@ _ARGUMENTS: Final[Mapping[str, tuple[int, int | None]]] = {
     "min": (2, None),
     "max": (2, None),
 }
-"""The least and the most arguments of a function, None if there is no most; of others (2, 2)."""
+"""The minimum and maximum number of arguments of a function (None: no maximum); (2, 2) if it is not listed."""
 
 
 class Compiler:
@@ -133,7 +133,7 @@ class _Reading:
                 inputs = tuple(self.condition(item, f"{operator} joins conditions") for item in items)
                 step = self._add(node, operator, inputs=inputs, is_condition=True)
             case _:
-                raise TypeError(f"{type(node).__name__} is no part of a rule")
+                raise TypeError(f"{type(node).__name__} cannot be part of a rule")
         return step
 
     def _comparison(self, node: Node, operator: str, left: Node, right: Node) -> int:
