@@ -23,11 +23,16 @@ logger = logging.getLogger(__name__)
 
 
 def configure() -> None:
-    """Serve none of Dask's pages, and look for a lost member often: Dask pauses up to a fifth of its limit."""
+    """Serve none of Dask's pages, look for a lost member often, and leave each worker its copy of the bars.
+
+    Dask pauses up to a fifth of its limit before it connects again. Its memory manager drops what several workers hold
+    and no task waits for, so bars would be sent again after a pause of the sweep.
+    """
     dask.config.set(
         {
             "distributed.scheduler.http.routes": [],
             "distributed.worker.http.routes": [],
+            "distributed.scheduler.active-memory-manager.start": False,
             "distributed.comm.timeouts.connect": f"{_CONNECT_S}s",
         }
     )

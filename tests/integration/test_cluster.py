@@ -122,11 +122,11 @@ async def test_cluster_rows_equal_those_of_threads(cluster: Cluster, name: str) 
         assert_same_bits(found, expected.evaluate(values[first:end], first=first, total=4))
 
 
-async def ask_who_has(client: Any) -> Any:
-    """Return the workers that hold each key, and close the client."""
-    found = await client.who_has()
+async def ask_who_has(client: Any) -> tuple[bool, dict[str, Any]]:
+    """Return whether the scheduler drops copies by itself, and the workers that hold each key; close the client."""
+    drops_copies, found = await client.amm.running(), await client.who_has()
     await client.close()
-    return {key: workers for key, workers in found.items() if not key.startswith("rows-")}
+    return drops_copies, {key: workers for key, workers in found.items() if not key.startswith("rows-")}
 
 
 async def test_bars_are_sent_once_to_each_worker(cluster: Cluster) -> None:
@@ -137,10 +137,11 @@ async def test_bars_are_sent_once_to_each_worker(cluster: Cluster) -> None:
         sweep = await loop.run(send_parts(loop, client, access, parts))
         for first in range(4):
             await sweep.evaluate(values[first : first + 1], first=first, total=4)
-        holders = await loop.run(ask_who_has(client))
+        drops_copies, holders = await loop.run(ask_who_has(client))
     assert set(holders) == {key for key in parts.keys if key is not None}
     assert {key.partition("-")[0] for key in holders} == {"request", "bars"}
     assert all(len(found) == 2 for found in holders.values())
+    assert not drops_copies
 
 
 async def test_workers_of_other_versions_get_no_rows(cluster: Cluster) -> None:
