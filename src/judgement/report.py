@@ -165,19 +165,7 @@ def judge(
     choice
         What a sweep says about the choice of this run; None unless the run is a row of a finished sweep.
     """
-    run, test = found.run, found.benchmarks.timing
-    deflation = deflate(
-        simple_returns(run.simulation.equity, run.rules.initial_cash),
-        ledger.total,
-        risk_free_per_bar=run.annualization.risk_free_per_bar,
-        bars_per_year=run.annualization.bars_per_year,
-        block_error=found.confidence.sharpe_error,
-        runs=ledger.runs,
-        active_trials=ledger.active.effective_trials,
-        timing_p_value=None if test is None else test.p_value,
-        reduced_trials=ledger.reduced_runs,
-        missing_trials=ledger.missing_runs,
-    )
+    run, deflation = found.run, _deflate(found, ledger)
     leaks = Leaks(rows=rows, overlap=found.overlap, training=training) if run.has_model else None
     benchmarks = _count_trials(found.benchmarks, deflation, len(run.bars))
     verdict = reach_verdict(
@@ -207,6 +195,23 @@ def judge(
         benchmarks=benchmarks,
         fill_band=found.fill_band,
         choice=choice,
+    )
+
+
+def _deflate(found: Examination, ledger: LedgerSnapshot) -> Deflation:
+    """Return what is left of a run's figures among all trials."""
+    run, test = found.run, found.benchmarks.timing
+    return deflate(
+        simple_returns(run.simulation.equity, run.rules.initial_cash),
+        ledger.total,
+        risk_free_per_bar=run.annualization.risk_free_per_bar,
+        bars_per_year=run.annualization.bars_per_year,
+        block_error=found.confidence.sharpe_error,
+        runs=ledger.runs,
+        active_trials=ledger.active.effective_trials,
+        timing_p_value=None if test is None else test.p_value,
+        reduced_trials=ledger.reduced_runs,
+        missing_trials=ledger.missing_runs,
     )
 
 
