@@ -18,7 +18,7 @@ from src.ports.market import SharedLimits
 from src.stores.mongo_connection import MongoDatabase, bound_time
 from src.stores.mongo_heads import read_number
 
-_TIMEOUT_S: Final = 0.5
+DEFAULT_TIMEOUT_S: Final = 0.5
 _SILENCE_S: Final = 10.0
 """Seconds for which a server that did not respond is not asked again, as each request would wait for it."""
 _MAX_PAUSE_MS: Final = 7 * 86_400_000
@@ -44,6 +44,8 @@ class MongoLimits:
         The interface of the exchange that the limits are of.
     now_ms, monotonic
         Milliseconds since the epoch, and a clock in seconds that never goes back.
+    timeout_s
+        How long MongoDB may take to add a request's weight.
     """
 
     def __init__(
@@ -54,9 +56,11 @@ class MongoLimits:
         *,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         monotonic: Callable[[], float] = time.monotonic,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
         self._local = local
         self._database = database
+        self._timeout_s = timeout_s
         self._limits = database.collection("exchange_limits")
         self._name = name
         self._now_ms = now_ms
@@ -82,7 +86,7 @@ class MongoLimits:
             return 0.0
         token = uuid.uuid4().hex
         try:
-            async with bound_time(_TIMEOUT_S):
+            async with bound_time(self._timeout_s):
                 limits = await self._add(weight, per_minute, token)
         except StoreUnavailable as error:
             self._note_silence(error)

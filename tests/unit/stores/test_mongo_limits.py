@@ -15,11 +15,12 @@ from src.binance.weight import WeightBudget
 from src.domain.errors import ExchangeUnavailable
 from src.stores.mongo_connection import MongoDatabase
 from src.stores.mongo_driver import DriverName
-from src.stores.mongo_limits import MongoLimits
+from src.stores.mongo_limits import DEFAULT_TIMEOUT_S, MongoLimits
 from tests.clocks import Stopwatch
 from tests.mongo_server import MongoServer, driver_of, running_mongo_server
 
 START_MS = 1_700_000_040_000 // 60_000 * 60_000
+PATIENCE_S = 30.0
 OpenHost = Callable[..., MongoLimits]
 
 
@@ -46,7 +47,7 @@ async def open_host(
 ) -> AsyncIterator[OpenHost]:
     opened = []
 
-    def open_one(name: str = "a", *, ahead_ms: int = 0) -> MongoLimits:
+    def open_one(name: str = "a", *, ahead_ms: int = 0, timeout_s: float = PATIENCE_S) -> MongoLimits:
         opened.append(MongoDatabase(server.uri, "limits", driver=driver))
         local = ExchangeBan(tmp_path / name / "ban", now_s=lambda: START_MS / 1000 + clock.now_s)
         return MongoLimits(
@@ -55,6 +56,7 @@ async def open_host(
             "spot",
             now_ms=lambda: START_MS + round(clock.now_s * 1000) + ahead_ms,
             monotonic=lambda: clock.now_s,
+            timeout_s=timeout_s,
         )
 
     yield open_one
@@ -140,7 +142,7 @@ async def test_silent_database_is_left_alone_and_logged_once(
 ) -> None:
     caplog.set_level(logging.INFO)
     clock.now_s = 120.0
-    host = open_host()
+    host = open_host(timeout_s=DEFAULT_TIMEOUT_S)
     assert await host.reserve(1, per_minute=1) == 0.0
     server.hang_up_before = lambda name, body: True
     for _ in range(5):
@@ -160,7 +162,7 @@ async def test_silent_database_is_left_alone_and_logged_once(
 
 
 async def test_stalled_database_delays_one_request_only(open_host: OpenHost, server: MongoServer) -> None:
-    host = open_host()
+    host = open_host(timeout_s=DEFAULT_TIMEOUT_S)
     assert await host.reserve(1, per_minute=10) == 0.0
     server.stall_before = lambda name, body: name == "findAndModify"
     started_s = time.monotonic()
