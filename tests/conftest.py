@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.thoroughness import examples
+
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 MAX_TEST_PROCESSES = 8
 """Each loads every model library, which takes about 1 GB."""
@@ -60,5 +62,5 @@ def shared_data() -> Path:
 
 
 # Compiled code is compiled at its first call, and CI should not fail on a machine's mood.
-settings.register_profile("project", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("project", deadline=None, derandomize=True, print_blob=True, max_examples=examples(100))
 settings.load_profile("project")

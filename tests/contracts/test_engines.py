@@ -34,8 +34,9 @@ from tests.simulations import (
     markets,
     random_market,
 )
+from tests.thoroughness import examples
 
-EXAMPLES = settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = settings(max_examples=examples(100), suppress_health_check=[HealthCheck.too_slow])
 
 RULES_OF: Mapping[EngineName, st.SearchStrategy[TradingRules]] = {
     EngineName.VECTORIZED: SHARED_RULES,
@@ -250,7 +251,7 @@ def assert_engines_agree(engines: Mapping[EngineName, Engine], market: Market, r
 
 
 @given(markets(), SHARED_RULES)
-@settings(EXAMPLES, max_examples=400)
+@settings(EXAMPLES, max_examples=examples(400))
 def test_engines_agree_on_random_bars(market: Market, rules: TradingRules) -> None:
     assert_engines_agree(ENGINES, market, rules)
 

@@ -26,6 +26,7 @@ from src.engines.event_driven import EventDrivenEngine
 from src.strategies.crossover import Crossover, CrossoverParams
 from tests.market import random_bars, read_klines
 from tests.simulations import random_signals
+from tests.thoroughness import examples
 
 with warnings.catch_warnings():
     # Their imports warn about their own future; ours are errors.
@@ -116,7 +117,7 @@ def test_event_engine_agrees_with_vectorbt_on_real_bars(
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.sampled_from(list(SIZINGS)), st.sampled_from(list(COSTS)))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @pytest.mark.parametrize("fill", FillTiming)
 def test_event_engine_agrees_with_vectorbt_on_gapped_bars(
     fill: FillTiming, seed: int, n: int, sizing: str, costs: str
@@ -132,7 +133,7 @@ def test_event_engine_agrees_with_vectorbt_on_gapped_bars(
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["all cash", "fixed", "fixed, too large", "percent"]))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @pytest.mark.parametrize("direction", [Direction.SHORT, Direction.BOTH])
 @pytest.mark.parametrize("fill", FillTiming)
 def test_vectorbt_on_shorts(fill: FillTiming, direction: Direction, seed: int, sizing: str) -> None:
@@ -158,7 +159,7 @@ def shifted(is_marked: Any, fill: FillTiming) -> Any:
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["all cash", "fixed"]))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @pytest.mark.parametrize("fill", FillTiming)
 def test_vectorbt_on_signals_that_only_close(fill: FillTiming, seed: int, sizing: str) -> None:
     """vectorbt takes entries and exits of both sides apart; it reverses in one order, and we write two fills."""
@@ -197,7 +198,7 @@ STOPS = {
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(list(STOPS)), st.sampled_from([Direction.LONG, Direction.SHORT]))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_vectorbt_on_stops(seed: int, kind: str, direction: Direction) -> None:
     """With levels from the fill price, filled as stop orders, vectorbt's stops equal ours except in three points.
 

@@ -19,6 +19,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from tests.load import START_S, ProductionService
+from tests.thoroughness import often
 
 MARKET = {"limit": 300, "interval": "1h", "source": "simulated"}
 SEEDS = 5
@@ -112,7 +113,7 @@ class Clients:
             time.sleep(PAUSE_S)
 
 
-@pytest.mark.parametrize("start", range(2))
+@pytest.mark.parametrize("start", range(often(1, 2)))
 def test_first_requests_are_right_or_refused_properly(start: int, tmp_path: Path) -> None:
     service = ProductionService(tmp_path, WORKERS="2", MAX_MODELS_PER_USER="100000")
     clients = Clients(service)

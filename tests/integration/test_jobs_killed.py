@@ -20,8 +20,9 @@ from tests.factories import START_MS
 from tests.job_worker import JobWorkers, running_workers
 from tests.jobs import contents, lease, open_job_store, submit, undisturbed
 from tests.mongo_server import backend_uri
+from tests.thoroughness import often
 
-KILLS = 20
+KILLS = often(6, 20)
 KILLS_PER_JOB = 3
 ROWS = 100
 CHUNK_S = 0.05

@@ -18,10 +18,12 @@ import pytest
 
 from src.domain.identity import AuthMode
 from tests.everyday import make_key
+from tests.thoroughness import often
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "tests" / "openapi"
-TIMEOUT_S = 240
+MAX_S, HALF_S, QUARTER_S = (str(often(each_commit, 3 * each_commit)) for each_commit in (16, 8, 4))
+TIMEOUT_S = 300
 """A run ends by itself after `--max-time`; the rest is for a busy machine."""
 
 
@@ -41,7 +43,7 @@ def fuzz(config: str, address: str, folder: Path, *options: str) -> str:
 @pytest.mark.timeout(TIMEOUT_S + 30)
 def test_openapi_document_declares_every_refusal(own_service: Callable[..., Any], tmp_path: Path) -> None:
     service, _ = own_service(max_bars=500)
-    found = fuzz("schemathesis.toml", f"{service}/openapi.json", tmp_path, "--max-time", "40")
+    found = fuzz("schemathesis.toml", f"{service}/openapi.json", tmp_path, "--max-time", MAX_S)
     assert found.endswith("exit code 0"), found
     assert "Operations:       64 selected / 64 total" in found
 
@@ -53,9 +55,9 @@ def test_callers_with_keys_meet_declared_refusals(own_service: Callable[..., Any
     # The tool sends wrong keys as fast as it can, and expects a 401 each time.
     service, _ = own_service(max_bars=500, auth=AuthMode.KEYS, max_failed_sign_ins_per_minute=0)
     options = ("--header", f"X-API-Key: {key}")
-    found = fuzz("schemathesis.toml", f"{service}/openapi.json", tmp_path, "--max-time", "20", *options)
+    found = fuzz("schemathesis.toml", f"{service}/openapi.json", tmp_path, "--max-time", HALF_S, *options)
     assert found.endswith("exit code 0"), found
-    found = fuzz("schemathesis-graphql.toml", f"{service}/graphql", tmp_path, "--max-time", "10", *options)
+    found = fuzz("schemathesis-graphql.toml", f"{service}/graphql", tmp_path, "--max-time", QUARTER_S, *options)
     assert found.endswith("exit code 0"), found
     assert httpx.get(f"{service}/ready").status_code == 200
 
@@ -63,7 +65,7 @@ def test_callers_with_keys_meet_declared_refusals(own_service: Callable[..., Any
 @pytest.mark.timeout(TIMEOUT_S + 30)
 def test_fuzzed_graphql_meets_no_unexpected_error(own_service: Callable[..., Any], tmp_path: Path) -> None:
     service, _ = own_service(max_bars=500)
-    found = fuzz("schemathesis-graphql.toml", f"{service}/graphql", tmp_path, "--max-time", "20")
+    found = fuzz("schemathesis-graphql.toml", f"{service}/graphql", tmp_path, "--max-time", HALF_S)
     assert found.endswith("exit code 0"), found
     assert "Operations:       34 selected / 38 total" in found
     assert httpx.get(f"{service}/ready").status_code == 200

@@ -26,8 +26,8 @@ def test_rolling_restart_fails_no_request(tmp_path: Path) -> None:
         options = {"WORKERS": "1", "DRAIN_S": "2", "AUTH": "keys"}
         services = [stack.enter_context(ProductionService(storage, **options)) for _ in range(2)]
         balancer = stack.enter_context(Balancer([service.port for service in services]))
-        with EverydayClients(balancer.url, USER, key, make_model(tmp_path), pause_s=0.1) as clients:
-            time.sleep(3)
+        with EverydayClients(balancer.url, USER, key, make_model(tmp_path), pause_s=0.4) as clients:
+            time.sleep(2)
             for service in services:
                 before = balancer.connections[service.port]
                 service.process.send_signal(signal.SIGTERM)

@@ -1,22 +1,21 @@
 """Check sweeps and walk-forwards of a real service whose workers are killed at random moments, in both stores.
 
-An ordinary run kills three times in each kind of job and in each store, but tries two of the four pairs only.
-`KILLS=20` tries all four and kills more often; `python -m tests.kills` says when each kill was.
+Each commit's run kills twice in each kind of job and in each store, but tries two of the four pairs only; a thorough
+one tries all four and kills 20 times. `python -m tests.kills` says when each kill was.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from tests.kills import PATHS, Place, run_campaign
+from tests.thoroughness import IS_THOROUGH, often
 
-GIVEN = os.environ.get("KILLS")
-KILLS = int(GIVEN or "3")
+KILLS = often(2, 20)
 PAIRS = [(kind, store) for kind in PATHS for store in ("sqlite", "mongo")]
-TRIED = PAIRS if GIVEN else [("sweep", "mongo"), ("walk-forward", "sqlite")]
+TRIED = PAIRS if IS_THOROUGH else [("sweep", "mongo"), ("walk-forward", "sqlite")]
 
 
 @pytest.mark.timeout(300 + 60 * KILLS)

@@ -30,6 +30,7 @@ from src.domain.errors import ExchangeUnavailable, InvalidInput
 from src.domain.intervals import INTERVALS, Interval
 from src.domain.market import Listing, MarketRequest, MarketSeries
 from tests.clocks import MovingClock
+from tests.thoroughness import examples
 
 LENGTH = 240
 """Bars that the exchange has, about the border of two files."""
@@ -192,7 +193,7 @@ def assert_same(found: MarketSeries, expected: tuple[Bars, DataQuality], now_ms:
     assert found.quality == expected[1]
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(
     data=st.data(), name=st.sampled_from(EVERY_INTERVAL), is_small=st.booleans(), is_rough=st.booleans(),
     lag_ms=st.sampled_from([0, 0, 7_000, 40_000]), seed=st.integers(0, 999),

@@ -23,8 +23,9 @@ from src.engines.event_driven import EventDrivenEngine
 from src.engines.orders import entry_level
 from src.engines.plan import Plan, build_plan
 from tests.simulations import RULES, Market, markets
+from tests.thoroughness import examples
 
-EXAMPLES = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 CURVES = ("equity", "cash", "position")
 TABLES = ("fills", "trades")
 

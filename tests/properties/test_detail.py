@@ -14,8 +14,9 @@ from src.domain.signals import Signals
 from src.domain.trading import TradingRules
 from src.engines.event_driven import EventDrivenEngine
 from tests.simulations import FUNDED, LEVERAGED, RULES, Market, markets
+from tests.thoroughness import examples
 
-EXAMPLES = settings(max_examples=150, deadline=None)
+EXAMPLES = settings(max_examples=examples(150), deadline=None)
 MINUTE, FIVE = INTERVALS["1m"], INTERVALS["5m"]
 DETAILED = st.one_of(RULES, LEVERAGED, FUNDED).map(lambda rules: replace(rules, detail=MINUTE))
 

@@ -28,6 +28,7 @@ from src.domain.trading import Direction, EngineName, FillTiming, IntrabarPolicy
 from src.stores.documents import ResultDocument, decode, decode_summary, encode
 from src.strategies.crossover import CrossoverParams
 from tests.equality import assert_identical
+from tests.thoroughness import examples
 
 text = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=8)
 texts = st.lists(text, max_size=3).map(tuple)
@@ -179,7 +180,7 @@ def results(draw: st.DrawFn) -> BacktestResult:
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(results())
 def test_result_survives_its_document(result: BacktestResult) -> None:
     document = encode(result)

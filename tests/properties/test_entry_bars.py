@@ -21,8 +21,9 @@ from src.domain.signals import Signals, StrategyDescription
 from src.domain.simulation import FillReason, Simulation
 from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
 from src.engines.event_driven import EventDrivenEngine
+from tests.thoroughness import examples
 
-EXAMPLES = settings(max_examples=400, deadline=None)
+EXAMPLES = settings(max_examples=examples(400), deadline=None)
 TOUCH = 1e-12
 CLOSE = 100.0
 """The signal's close."""

@@ -19,8 +19,9 @@ from src.domain.volume_rules import VolumeRules
 from src.engines.event_driven import EventDrivenEngine
 from tests.funding import count_by_minutes
 from tests.simulations import FUNDED, LEVERAGED, RULES, Market, funded_markets, markets
+from tests.thoroughness import examples
 
-EXAMPLES = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def run(market: Market, rules: TradingRules) -> Simulation:

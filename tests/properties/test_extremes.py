@@ -21,8 +21,9 @@ from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
 from src.features.ohlcv import build_features
 from src.metrics.summary import measure
+from tests.thoroughness import examples
 
-EXAMPLES = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def magnitudes(smallest: float, largest: float) -> st.SearchStrategy[float]:

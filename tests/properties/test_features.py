@@ -12,6 +12,7 @@ from src.domain.signals import OutputKind, Predictions
 from src.features.ohlcv import build_features
 from src.strategies.model_signals import signals_from_predictions
 from tests.candles import random_bars
+from tests.thoroughness import examples
 
 prices = st.floats(MIN_PRICE, MAX_PRICE)
 candles = st.lists(
@@ -36,7 +37,7 @@ def bars_of(rows: list[tuple[float, ...]]) -> Bars:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(rows=candles, share=st.floats(min_value=0, max_value=1))
 def test_features_of_a_prefix_are_a_prefix(rows: list[tuple[float, ...]], share: float) -> None:
     bars = bars_of(rows)
@@ -54,7 +55,7 @@ def test_features_do_not_depend_on_history_length() -> None:
         assert late.values[20:].tobytes() == whole.values[start + 20 :].tobytes()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     values=st.lists(st.sampled_from([-1.0, 0.0, 1.0, float("nan")]), max_size=40),
     kept=st.integers(min_value=0, max_value=40),

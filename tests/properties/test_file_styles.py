@@ -15,6 +15,7 @@ from src.datasets.reading.table import BarFileRejected
 from src.domain.bars import Bars
 from src.domain.intervals import INTERVALS
 from tests.bar_files import read_here
+from tests.thoroughness import examples
 
 _DAY_MS: Final = 86_400_000
 _PRICES: Final = ("open", "high", "low", "close", "volume")
@@ -107,7 +108,7 @@ def assert_same_or_none(text: str, said: Bars, **declared: str) -> bool:
     return not table.findings.unreadable_cells
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(files(), st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
 def test_no_style_is_ever_misread(file: tuple[str, Bars, str, str], encoding: str) -> None:
     text, said, date, number = file

@@ -20,6 +20,7 @@ from src.metrics.returns import tail_ratio, tails
 from src.metrics.summary import measure
 from src.strategies.crossover import Crossover, CrossoverParams
 from tests.market import bars_of_closes, random_bars
+from tests.thoroughness import examples
 
 SPREAD_RATIOS = ("sharpe_ratio", "sortino_ratio", "omega_ratio", "calmar_ratio", "skew", "kurtosis")
 START = 10_000.0
@@ -52,7 +53,7 @@ def grown(start: float, rate: float, bars: int) -> list[float]:
     return values
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(rate=rates, bars=lengths, start=st.floats(min_value=1e-6, max_value=1e12))
 def test_even_growth_of_equity_has_no_deviation(rate: float, bars: int, start: float) -> None:
     found = measured(grown(start, rate, bars), np.linspace(1, 2, bars), start)
@@ -60,7 +61,7 @@ def test_even_growth_of_equity_has_no_deviation(rate: float, bars: int, start: f
     assert (found.annual_volatility, found.max_drawdown, found.average_drawdown) == (0.0, 0.0, None)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(rate=rates, bars=lengths)
 def test_growth_at_risk_free_rate_has_no_downside(rate: float, bars: int) -> None:
     # One bar a year: the rate per bar is the yearly one.
@@ -69,7 +70,7 @@ def test_growth_at_risk_free_rate_has_no_downside(rate: float, bars: int) -> Non
     assert (found.sharpe_ratio, found.sortino_ratio) == (None, None)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(rate=rates | rates.map(lambda rate: -rate) | st.just(0.0), bars=lengths, seed=st.integers(0, 1000))
 def test_market_that_grows_evenly_has_no_beta(rate: float, bars: int, seed: int) -> None:
     equity = START * np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 0.01, bars)))
@@ -78,7 +79,7 @@ def test_market_that_grows_evenly_has_no_beta(rate: float, bars: int, seed: int)
     assert found.sharpe_ratio is not None
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(noise=st.lists(st.integers(-4, 4), min_size=31, max_size=200))
 def test_rounding_around_a_flat_equity_is_no_figure(noise: list[int]) -> None:
     found = measured([START * (1 + 1e-15 * step) for step in noise], [50 * (1 + 1e-15 * step) for step in noise], START)
@@ -135,7 +136,7 @@ def test_beta_of_accruing_market_ignores_first_bar(quiet: float) -> None:
     assert found.beta is None
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(seed=st.integers(0, 500), unit=units)
 def test_unit_of_money_changes_no_ratio(seed: int, unit: float) -> None:
     bars = random_bars(200, seed=seed)

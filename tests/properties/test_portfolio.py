@@ -19,6 +19,7 @@ from src.engines.event_driven import EventDrivenEngine
 from src.engines.portfolio import join_times, measure_rank, run_portfolio
 from tests.market import random_bars
 from tests.simulations import FUNDED, LEVERAGED, RULES, Market, markets, random_market, random_signals
+from tests.thoroughness import examples
 
 ANY_RULES = st.one_of(RULES, LEVERAGED, FUNDED)
 
@@ -126,7 +127,7 @@ def test_places_inside_a_bar_are_used_once(markets_: list[Market], rules: Tradin
     assert all(len(names) == 1 for names in entered.values())
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(seed=st.integers(0, 10_000), rules=RULES)
 def test_symbols_with_enough_cash_trade_as_if_alone(seed: int, rules: TradingRules) -> None:
     rules = replace(rules, initial_cash=1e9, sizing=Sizing(fixed_units=0.5), direction=Direction.LONG)

@@ -27,6 +27,7 @@ from src.strategies.rules.tree import (
 )
 from src.strategies.rules.vocabulary import COLUMNS
 from tests.market import random_bars
+from tests.thoroughness import examples
 from tests.unit.strategies.rules.reference import Reference
 
 BARS = random_bars(160, seed=21, interval="1h")
@@ -79,7 +80,7 @@ def _conditions_of(inner: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
 rules: st.SearchStrategy[Node] = st.recursive(comparisons, _conditions_of, max_leaves=4)
 """Trees of conditions, well typed; a few divide by a constant 0 or are larger than the limits."""
 
-slowly = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+slowly = settings(max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def compiled(tree: Node) -> Program:
@@ -103,7 +104,7 @@ def truth(program: Program, stop: int) -> list[bool]:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(rules)
 def test_parsing_a_printed_rule_gives_the_same_rule(tree: Node) -> None:
     text = print_rule(tree)
@@ -140,7 +141,7 @@ def test_lookback_and_warm_up_are_counts(tree: Node) -> None:
     assert 0 <= program.lookback_bars <= program.warm_up_bars(BARS.interval) <= 5000
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.text(max_size=60) | st.text(alphabet="ab1.5(){}[]<>=!+-*/%, andornot\n", max_size=60))
 def test_any_text_is_a_rule_or_an_error(text: str) -> None:
     try:

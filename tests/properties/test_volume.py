@@ -15,8 +15,9 @@ from src.domain.trading import Direction, FillTiming, TradingRules
 from src.domain.volume_rules import VolumeRules
 from src.engines.event_driven import EventDrivenEngine
 from tests.simulations import COSTS, LEVERAGED, RULES, SIZINGS, VOLUMES, Market, thin_markets
+from tests.thoroughness import examples
 
-EXAMPLES = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 MARKET_RULES = st.builds(
     TradingRules,

@@ -14,6 +14,7 @@ from src.domain.chain_links import digest_keys
 from src.domain.trial_chain import find_fault
 from src.domain.trial_states import EMPTY_LEDGER, TrialLedgerState
 from src.domain.trials import TrialBatch, TrialTable
+from tests.thoroughness import examples
 from tests.trial_batches import make_batch
 
 
@@ -23,7 +24,7 @@ def count_alone(state: TrialLedgerState, batch: TrialBatch) -> TrialLedgerState:
     return state
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     sizes=st.lists(st.integers(0, 9), min_size=1, max_size=6),
     first_days=st.lists(st.integers(0, 90), min_size=6, max_size=6),

@@ -16,6 +16,7 @@ from src.domain.intervals import INTERVALS
 from src.engines.funding_marks import AT_OPEN, INSIDE, count_marks, find_ends, find_missing, marks_of, place_rates
 from tests.funding import count_by_minutes
 from tests.market import bars_at
+from tests.thoroughness import examples
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -92,7 +93,7 @@ def gappy_bars(draw: st.DrawFn) -> Bars:
 
 
 @given(gappy_bars())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_marks_are_those_of_a_walk(bars: Bars) -> None:
     at_open, inside = count_by_minutes(bars)
     found = count_marks(bars)
@@ -130,7 +131,7 @@ def test_rates_are_used_to_the_bit() -> None:
 
 
 @given(gappy_bars(), st.integers(0, 2**32 - 1))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_equal_rates_are_a_constant_one(bars: Bars, seed: int) -> None:
     first, end = int(bars.open_time_ms[0]), int(find_ends(bars, np.array([len(bars) - 1]))[0])
     times = np.arange(first // FUNDING_MS - 2, end // FUNDING_MS + 3) * FUNDING_MS

@@ -18,6 +18,7 @@ from src.domain.signals import StrategyDescription
 from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
 from src.judgement.row_keys import row_keys
 from src.judgement.trial_keys import RunSetting, run_key
+from tests.thoroughness import examples
 
 NAMES = st.text(max_size=12)
 NUMBERS = st.one_of(st.integers(-(2**53), 2**53), st.floats(allow_nan=False, allow_infinity=False))
@@ -63,7 +64,7 @@ SETTINGS = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     setting=SETTINGS,
     rows=st.lists(st.tuples(STRATEGIES, RULES, GROWTH), min_size=1, max_size=6),

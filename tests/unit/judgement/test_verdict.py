@@ -15,6 +15,7 @@ from src.domain.trading import Direction
 from src.domain.verdict import NotChecked, ReasonCode, Verdict, VerdictLevel
 from src.judgement.evidence import format_figure
 from src.judgement.verdict import LEAK_AUDIT, reach_verdict
+from tests.thoroughness import examples
 from tests.unit.judgement.evidence import (
     FREE,
     GAP,
@@ -253,7 +254,7 @@ evidences = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(evidences)
 def test_verdict_is_gravest_of_reasons_with_figures(changes: dict[str, Any]) -> None:
     verdict = reach_verdict(make_evidence(**changes))

@@ -17,6 +17,7 @@ from src.rates.core_budget import LimitedCores
 from src.rates.limiter import MovingWindowLimiter
 from src.rates.memory import MAX_STEPS
 from tests.clocks import Stopwatch
+from tests.thoroughness import examples
 
 ANN, BOB = "user ann", "user bob"
 PER_MINUTE = RateLimit(rate=Rate.REQUESTS, allowed=3, window_s=60, setting="MAX_REQUESTS_PER_MINUTE")
@@ -195,7 +196,7 @@ def test_threads_together_get_the_limit() -> None:
     assert sum(admitted) == 500
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     allowed=st.integers(1, 200),
     uses=st.lists(st.tuples(st.floats(0, 9), st.integers(1, 20)), min_size=1, max_size=300),
@@ -212,7 +213,7 @@ def test_no_window_holds_more_than_the_limit(allowed: int, uses: list[tuple[floa
         assert sum(amount for at_s, amount in admitted if begin_s <= at_s < begin_s + 60) <= allowed
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(pauses=st.lists(st.floats(0.001, 3), min_size=1, max_size=400))
 def test_window_remembers_boundedly_many_times(pauses: list[float]) -> None:
     clock = Stopwatch()

@@ -15,6 +15,7 @@ from src.domain.order_rules import Margin
 from src.domain.sweeps import SearchKind, SweepRequest
 from src.sweeps.combinations import apply_values, build_combinations, sweepable
 from src.sweeps.parameters import Sweepable, ValueKind
+from tests.thoroughness import examples
 from tests.unit.sweeps.requests import event_driven, sweep, swept
 
 MANY: Final = 10**6
@@ -127,7 +128,7 @@ def grids(draw: st.DrawFn) -> dict[str, list[Any]]:
 
 
 @given(grid=grids())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_any_rules_have_exactly_what_requests_allow(grid: dict[str, list[Any]]) -> None:
     rows = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     expected = [row for row in rows if is_allowed(row)]

@@ -24,6 +24,7 @@ from src.api.rows.columns import (
     time_column,
     word_column,
 )
+from tests.thoroughness import examples
 
 WORDS = {-1: "sell", 0: "hold", 1: "buy", 2: None}
 
@@ -252,7 +253,7 @@ def selections(draw: st.DrawFn) -> str:
 
 
 @given(selection=selections(), count=st.integers(0, 4))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_both_ways_agree_on_any_selection(selection: str, count: int) -> None:
     document = f"query ($yes: Boolean = true) {{ rows(count: {count}) @include(if: $yes) {{ {selection} }} }}"
     fast, ordinary = FAST.execute_sync(document), ORDINARY.execute_sync(document)

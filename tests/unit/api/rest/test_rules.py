@@ -20,6 +20,7 @@ from src.domain.errors import InvalidInput
 from src.domain.order_rules import EntryType
 from src.domain.signals import OutputKind
 from src.domain.trading import Direction, EngineName, FillTiming, IntrabarPolicy
+from tests.thoroughness import examples
 
 Body = dict[str, Any]
 
@@ -112,20 +113,20 @@ def has_two_sources(body: Body) -> bool:
     return len(named) > 1
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(bodies.filter(lambda body: not has_two_sources(body)))
 def test_body_schema_agrees_with_checks(body: Body) -> None:
     assert BODY_VALIDATOR.is_valid(body) is accepts_body(body), body
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(some_of(TRADING, few=False) | some_of({**SOURCES, **TRADING}) | some_of(TRAINING))
 def test_form_schema_agrees_with_checks(body: Body) -> None:
     form = {"user_id": "ada", "symbol": "BTCUSDT", **body}
     assert FORM_VALIDATOR.is_valid({"file": "", **form}) is accepts_form(form), form
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(some_of(TRAINING))
 def test_upload_schema_agrees_with_checks(body: Body) -> None:
     form = ReceivedForm(texts={name: [str(value)] for name, value in body.items()}, files={})
