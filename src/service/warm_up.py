@@ -15,8 +15,8 @@ from src.domain.market import MarketRequest, MarketSeries
 from src.domain.order_rules import Exits, Sizing
 from src.domain.runs import BacktestRequest
 from src.domain.signals import OutputKind, Predictions
-from src.domain.strategy import StrategyInputs
-from src.domain.sweeps import SweepRequest, SweptParameter
+from src.domain.strategy import ModelParams, StrategyInputs
+from src.domain.sweeps import Search, SearchKind, SweepRequest, SweptParameter, ValueRange
 from src.domain.trading import EngineName, FillTiming, TradingRules
 from src.domain.trial_states import EMPTY_LEDGER, LedgerUpdate
 from src.engines.event_driven import EventDrivenEngine
@@ -24,6 +24,7 @@ from src.engines.portfolio import run_portfolio
 from src.features.ohlcv import build_features
 from src.indicators.indicator import read_columns
 from src.indicators.registry import INDICATORS
+from src.judgement.overfitting import measure_overfitting
 from src.ports.computing import Engine
 from src.service.judging import conclude, examine_parts, split_run, take_snapshot
 from src.service.pipeline import compute
@@ -98,7 +99,7 @@ def warm_up_portfolios() -> None:
 
 
 def warm_up_sweeps() -> None:
-    """Load what computes the rows of sweeps: each kernel once.
+    """Load what computes the rows of sweeps and tests the best of them: each kernel once.
 
     Blocking; a second, and half a minute of one core if the compile cache is empty. Not in `warm_up`, for the same
     reason as `warm_up_rules`.
@@ -118,6 +119,14 @@ def warm_up_sweeps() -> None:
         replace(request, engine=EngineName.EVENT_DRIVEN, rules=stopped),
     ):
         estimate_sweep(SweepRequest(backtest=backtest, parameters=swept), len(swept) ** 2)
+    drawn = (
+        SweptParameter(name="fast", range=ValueRange(start=2.0, end=9.0)),
+        SweptParameter(name="fees", range=ValueRange(start=0.0, end=0.01)),
+    )
+    estimate_sweep(SweepRequest(backtest=request, parameters=drawn, search=Search(kind=SearchKind.RANDOM)), 100)
+    thresholds = (SweptParameter(name="threshold", values=(0.4, 0.6)),)
+    estimate_sweep(SweepRequest(backtest=replace(request, strategy=ModelParams()), parameters=thresholds), 100)
+    measure_overfitting(np.random.Generator(np.random.Philox(1)).normal(size=(200, 3)))
 
 
 def _run(request: BacktestRequest, bars: Bars, engines: Mapping[EngineName, Engine]) -> None:

@@ -1,10 +1,11 @@
-"""The warm-ups of rules and of finer bars: what the first of them in a process finds loaded and compiled."""
+"""The warm-ups: what the first rule, sweep, portfolio or run on finer bars in a process finds loaded and compiled."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from tests.architecture.test_floors import ROOT
@@ -128,3 +129,37 @@ def test_first_portfolio_finds_compiled_functions() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [1, 1]
+
+
+SWEEPS = """
+import json, sys
+from pathlib import Path
+from numba.core.dispatcher import Dispatcher
+from src.runtime import warm_up
+from tests.integration.conftest import service_settings
+from tests.server import RunningService
+from tests.sweeps_served import BACKTEST, SWEEP, start, wait
+
+def count():
+    modules = [module for name, module in sys.modules.items() if name.startswith("src.")]
+    compiled = [one for module in modules for one in vars(module).values() if isinstance(one, Dispatcher)]
+    return {f"{one.py_func.__module__}.{one.__name__}": len(one.signatures) for one in compiled}
+
+warm_up.main()
+warmed = count()
+ranges = [{"name": "fast", "range": {"from": 3, "to": 20}}, {"name": "slow", "range": {"from": 22, "to": 60}}]
+pairs = {"backtest": BACKTEST, "parameters": ranges}
+with RunningService(service_settings("http://127.0.0.1:9", Path(sys.argv[1]))) as service:
+    for body in (SWEEP, pairs, pairs | {"search": {"kind": "RANDOM", "max_trials": 40}}):
+        wait(service.url, start(service.url, "/api/sweeps", body))
+print(json.dumps([len(warmed), [name for name, number in count().items() if number > warmed.get(name, 0)]]))
+"""
+
+
+def test_first_sweeps_find_compiled_functions(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SWEEPS, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    warmed, compiled = json.loads(done.stdout.splitlines()[-1])
+    assert warmed > 100
+    assert compiled == []
