@@ -174,13 +174,13 @@ class Environment:
             return "its last installation was cut off"
         probe = "import sys, pip; print(*sys.version_info[:2], sep='.')"
         try:
-            answer = subprocess.run(
+            asked = subprocess.run(
                 [self.python, "-I", "-c", probe], capture_output=True, text=True, timeout=60, check=True
             )
         except (OSError, subprocess.SubprocessError):
             return "the existing one is broken"
         ours = ".".join(map(str, sys.version_info[:2]))
-        theirs = answer.stdout.strip()
+        theirs = asked.stdout.strip()
         return None if theirs == ours else f"the existing one is for Python {theirs}, this is {ours}"
 
     def _remake(self, reason: str, *, verbose: bool) -> None:

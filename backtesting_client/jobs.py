@@ -15,7 +15,7 @@ POLL_S: Final = 0.5
 
 
 class JobFailed(ClientError):
-    """A job that ended without a result; `job` is the service's answer about it."""
+    """A job that ended without a result; `job` is the service's response about it."""
 
     def __init__(self, message: str, job: Mapping[str, Any]) -> None:
         super().__init__(message)
@@ -30,7 +30,7 @@ class Job:
     id
         The job's id, which is also that of the sweep or the walk-forward that it computes.
     info
-        The service's answer about it, as of the last look: see `refresh`.
+        The service's response about it, as of the last look: see `refresh`.
     """
 
     def __init__(self, transport: Transport, user: str, info: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from backtesting_client.values import path_part, text_values
 
 
 class Computed:
-    """What a job computes: `job`, and the service's answer, which is read once it has succeeded."""
+    """What a job computes: `job`, and the service's response, which is read once it has succeeded."""
 
     _folder: str
 
@@ -31,10 +31,10 @@ class Computed:
 
     @cached_property
     def _answer(self) -> dict[str, Any]:
-        answer: dict[str, Any] = self._transport.data("GET", self._path)
-        if answer["conclusion"] is None:
+        found: dict[str, Any] = self._transport.data("GET", self._path)
+        if found["conclusion"] is None:
             raise ClientError(f"Job {self.id} has not succeeded: see its `job`, and `job.wait()`.")
-        return answer
+        return found
 
     @property
     def conclusion(self) -> dict[str, Any]:

@@ -153,7 +153,7 @@ def _build_mcp(services: Services, streams: JobStreams, settings: Settings) -> A
 
 
 def _build_metrics_server(services: Services, settings: Settings, registry: CollectorRegistry) -> MetricsServer:
-    """Return the server of METRICS_PORT, which answers to the same host names as the service."""
+    """Return the server of METRICS_PORT, which responds to the same host names as the service."""
 
     async def get_metrics(_: Request) -> Response:
         return await show_metrics(registry, services)

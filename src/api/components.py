@@ -18,20 +18,20 @@ COMPONENT: Final = "x-component"
 
 
 _PUBLIC_NAMES: Final = {
-    "BarColumnsAnswer": "BarTable",
-    "FeatureColumnsAnswer": "FeatureTable",
+    "BarColumnsSchema": "BarTable",
+    "FeatureColumnsSchema": "FeatureTable",
     "FillDifferenceRow": "FillDifference",
     "FillRow": "Fill",
     "Format": "TableFormat",
     "GapRow": "DataGap",
-    "IntervalAnswer": "ConfidenceInterval",
+    "IntervalSchema": "ConfidenceInterval",
     "JumpRow": "PriceJump",
-    "MarketQualityAnswer": "MarketDataQuality",
-    "QualityAnswer": "DataQuality",
-    "ReadyAnswer": "Readiness",
-    "ResultAnswer": "BacktestResult",
-    "SeriesAnswer": "ResultSeries",
-    "SummaryAnswer": "BacktestSummary",
+    "MarketQualitySchema": "MarketDataQuality",
+    "QualitySchema": "DataQuality",
+    "ReadySchema": "Readiness",
+    "ResultSchema": "BacktestResult",
+    "SeriesSchema": "ResultSeries",
+    "SummarySchema": "BacktestSummary",
     "SummaryPage": "BacktestPage",
     "TradeRow": "Trade",
 }
@@ -40,7 +40,7 @@ _PUBLIC_NAMES: Final = {
 
 def public_name(class_name: str) -> str:
     """Return the name that clients read of a class of a response."""
-    return _PUBLIC_NAMES.get(class_name) or class_name.removesuffix("Answer")
+    return _PUBLIC_NAMES.get(class_name) or class_name.removesuffix("Schema")
 
 
 def name_of_kind(kind: Any) -> str:

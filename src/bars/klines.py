@@ -103,7 +103,7 @@ def parse_rows(rows: object) -> Klines:
     Raises MalformedKlines if this is not a list of equally long rows of at least seven elements that begin with a time.
     """
     if not isinstance(rows, list | tuple):
-        raise MalformedKlines("the answer is not a list of rows")
+        raise MalformedKlines("the page is not a list of rows")
     if not rows:
         return NO_KLINES
     if not all(isinstance(row, list | tuple) for row in rows):

@@ -116,7 +116,7 @@ class BinanceArchive:
                 found = await self._download(url, into, limit_bytes)
             except httpx.RequestError as error:
                 if attempt == _MAX_ATTEMPTS:
-                    raise ArchiveUnusable("the archive does not answer") from error
+                    raise ArchiveUnusable("the archive does not respond") from error
                 continue
             if found == expected:
                 return

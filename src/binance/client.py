@@ -224,7 +224,7 @@ class BinanceApi:
                 body = await _read_up_to(response, max_bytes)
         except httpx.TimeoutException as error:
             self._meter.count_response("timeout")
-            raise _Failure(ExchangeTimeout("The exchange did not answer in time."), _Retry.LATER) from error
+            raise _Failure(ExchangeTimeout("The exchange did not respond in time."), _Retry.LATER) from error
         except httpx.RequestError as error:
             self._meter.count_response("unreachable")
             raise _Failure(ExchangeUnavailable("The exchange could not be reached."), _Retry.LATER) from error

@@ -138,13 +138,13 @@ class Client:
             "/graphql", json={"query": document, "variables": variables}, timeout=REQUEST_LIMIT_S
         )
         try:
-            answer = response.json()
+            body = response.json()
         except ValueError as error:
             raise ServiceRefused(f"HTTP_{response.status_code}", response.text[:200]) from error
-        if errors := answer.get("errors"):
+        if errors := body.get("errors"):
             first = errors[0]
             raise ServiceRefused(first.get("extensions", {}).get("code", "UNKNOWN"), first["message"])
-        if "data" not in answer:
-            raise ServiceRefused(f"HTTP_{response.status_code}", str(answer.get("message", answer))[:200])
-        data: dict[str, Any] = answer["data"]
+        if "data" not in body:
+            raise ServiceRefused(f"HTTP_{response.status_code}", str(body.get("message", body))[:200])
+        data: dict[str, Any] = body["data"]
         return data

@@ -19,7 +19,7 @@ from src.domain.verdict import Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FillBand:
-    """Total returns under both answers to what a bar hit first.
+    """Total returns under both assumptions about what a bar hit first.
 
     The optimistic one is not an upper bound: an early target can miss a later, larger gain.
     """

@@ -49,7 +49,7 @@ POSITIVE_FRACTION: Final = Bounds(minimum=0, maximum=1, is_minimum_open=True, is
 AT_LEAST_ONE: Final = Bounds(minimum=1)
 
 MAX_COUNT: Final = 2**31 - 1
-"""GraphQL's Int has 32 bits. A count of a stored result that GraphQL's answers always have must fit them."""
+"""GraphQL's Int has 32 bits. A count of a stored result that GraphQL's responses always have must fit them."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

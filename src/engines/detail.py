@@ -125,9 +125,9 @@ def simulate_inside(
     fills: NDArray[np.void],
     balances: tuple[Prices, Prices, Prices],
     measures: BarMeasures,
-    answers: NDArray[np.int8],
+    resolutions: NDArray[np.int8],
 ) -> None:
-    """Do what `simulate` does, with the finer bars; `answers` [n] say what became of each bar."""
+    """Do what `simulate` does, with the finer bars; `resolutions` [n] say what became of each bar."""
     open, high, low, close = bars
     cash, position, equity = balances
     book, plan = books[0], plans[0]
@@ -142,7 +142,7 @@ def simulate_inside(
         is_held = book.position != 0.0
         if has_event(book, bar, prices, action[bar]) or (is_held and (plan.moves_stops or rate != 0.0)):
             open_bar(book, fills, bar, prices.open, plan)
-            answers[bar] = trade_inside(book, fills, bar, prices, finer, plan)
+            resolutions[bar] = trade_inside(book, fills, bar, prices, finer, plan)
             close_bar(book, fills, bar, prices.close, action[bar], rate, plan)
         else:
             move_stops(book, prices, plan)

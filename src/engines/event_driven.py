@@ -255,17 +255,17 @@ class EventDrivenEngine:
         plan = build_plan(rules)
         books, fills = create_book(rules.initial_cash), allocate_fills(signals.action, plan)
         cash, position, equity = np.empty((3, len(bars)))
-        answers = np.full(len(bars), NOT_ASKED, dtype=np.int8)
+        resolutions = np.full(len(bars), NOT_ASKED, dtype=np.int8)
         _simulate_inside(
             (bars.open, bars.high, bars.low, bars.close), find_finer(bars, inside), signals.action,
             marks_of(bars, rules.funding), plan_record(plan), books, fills, (cash, position, equity),
-            measure_bars(bars, rules), answers,
+            measure_bars(bars, rules), resolutions,
         )  # fmt: skip
-        counts = np.bincount(answers, minlength=RESOLVED + 1)
+        counts = np.bincount(resolutions, minlength=RESOLVED + 1)
         done = _conclude(bars, books[0], fills, cash, position, equity)
         return (
             replace(done, resolved_bars=int(counts[RESOLVED]), unresolved_bars=int(counts[ASKED])),
-            answers,
+            resolutions,
         )
 
     def run_settled(

@@ -37,9 +37,9 @@ class _Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Question:
-    """What an ambiguous bar asks: the levels that it may have hit, and what the run and one that decides
-    otherwise answer.
+class _AmbiguousBar:
+    """An ambiguous bar: the levels that it may have hit, and which of them the run (`own`) and one that decides the
+    other way round (`other`) take for hit.
 
     `entry_level` is None if the position was open from the bar's first price on.
     """
@@ -64,7 +64,7 @@ def resolve_fills(
     """Settle the ambiguous bars of a run, oldest first; None without one, and over 50.
 
     A bar stays as `rules.intrabar` says if one finer bar hits both levels, or the entry and a level; if the finer bars
-    hit none of them, or if more than one thing is in question in the bar. Takes about 20 runs for each ambiguous bar.
+    hit none of them, or if more than one thing is ambiguous in the bar. Takes about 20 runs for each ambiguous bar.
     """
     if not 0 < simulation.ambiguous_bars <= MAX_AMBIGUOUS_BARS:
         return None
@@ -83,12 +83,12 @@ def resolve_fills(
         own = simulate(head, head_signals, rules, changed)
         other = simulate(head, head_signals, rules, [*changed, bar])
         is_single = own.ambiguous_bars == other.ambiguous_bars == counted + 1
-        question = _ask(bars, bar, rules, own, other) if is_single else None
-        finer = None if question is None else _check(finer_bars(bar), bars, bar)
-        answer = None if question is None or finer is None else _answer(question, finer)
-        if question is not None and answer in (question.own, question.other):
+        found = _describe(bars, bar, rules, own, other) if is_single else None
+        finer = None if found is None else _check(finer_bars(bar), bars, bar)
+        outcome = None if found is None or finer is None else _find_outcome(found, finer)
+        if found is not None and outcome in (found.own, found.other):
             resolved += 1
-            if answer is question.other:
+            if outcome is found.other:
                 changed.append(bar)
         counted = own.ambiguous_bars if bar not in changed else other.ambiguous_bars
         current = simulate(bars, signals, rules, changed)
@@ -117,8 +117,8 @@ def _find_next(
     return high - 1
 
 
-def _ask(bars: Bars, bar: int, rules: TradingRules, own: Simulation, other: Simulation) -> _Question | None:
-    """Return what the bar asks, from the first fill in which both policies differ; None if the fills do not show it."""
+def _describe(bars: Bars, bar: int, rules: TradingRules, own: Simulation, other: Simulation) -> _AmbiguousBar | None:
+    """Return the ambiguous bar, from the first fill in which both policies differ; None if the fills do not show it."""
     if rules.exits.take_profits or rules.entry.additions:
         return None  # a bar may have filled any number of levels, of which the fills show some
     place = _first_difference(own, other)
@@ -145,7 +145,7 @@ def _ask(bars: Bars, bar: int, rules: TradingRules, own: Simulation, other: Simu
         level = float(entry["price"]) / (1 + side * slippage)
         if abs(level - bars.open[bar]) > TOUCH * level:
             entry_level = level
-    return _Question(
+    return _AmbiguousBar(
         side=side,
         entry_level=entry_level,
         # Whatever the kind of order, and what a stop-limit has become: its level is where the open has not been yet.
@@ -182,16 +182,16 @@ def _check(finer: Bars | None, bars: Bars, bar: int) -> Bars | None:
     return finer if is_whole else None
 
 
-def _answer(question: _Question, finer: Bars) -> _Outcome | None:
+def _find_outcome(found: _AmbiguousBar, finer: Bars) -> _Outcome | None:
     """Return what the finer bars hit first after the entry; None if they do not tell."""
-    is_open = question.entry_level is None
+    is_open = found.entry_level is None
     for high, low in zip(finer.high.tolist(), finer.low.tolist(), strict=True):
-        worst, best = (low, high) if question.side > 0 else (high, low)
-        is_stopped = question.stop is not None and _passes(worst, question.stop, -question.side)
-        is_won = question.target is not None and _passes(best, question.target, question.side)
-        if not is_open and question.entry_level is not None:
-            reached = low if question.entry_is_below else high
-            if _passes(reached, question.entry_level, -1 if question.entry_is_below else 1):
+        worst, best = (low, high) if found.side > 0 else (high, low)
+        is_stopped = found.stop is not None and _passes(worst, found.stop, -found.side)
+        is_won = found.target is not None and _passes(best, found.target, found.side)
+        if not is_open and found.entry_level is not None:
+            reached = low if found.entry_is_below else high
+            if _passes(reached, found.entry_level, -1 if found.entry_is_below else 1):
                 if is_stopped or is_won:
                     return None
                 is_open = True
@@ -200,7 +200,7 @@ def _answer(question: _Question, finer: Bars) -> _Outcome | None:
                 return None
             return _Outcome.STOP if is_stopped else _Outcome.TARGET
     # A level that the bar hit was hit before the entry; without an entry inside the bar, the finer bars contradict it.
-    return _Outcome.OPEN if is_open and question.entry_level is not None else None
+    return _Outcome.OPEN if is_open and found.entry_level is not None else None
 
 
 def _passes(price: float, level: float, direction: int) -> bool:

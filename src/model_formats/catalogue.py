@@ -44,7 +44,7 @@ _ANY: Final = {
         "What the file says of itself, such as the names of its columns, takes {size:number} bytes; {most:number} are "
         "allowed. Train the model on fewer columns, or give them shorter names."
     ),
-    "rows_and_shape": "The model answers {rows:number} rows with an array of shape {shape:shape}.",
+    "rows_and_shape": "The model returns {rows:number} rows with an array of shape {shape:shape}.",
     "not_finite": "The model's prediction for row {row:number} is not a finite number.",
     "fails_on_made_up_rows": (
         "The model was tried on {rows:number} made-up rows and failed on each kind of them, so it would fail in every "

@@ -16,7 +16,7 @@ from src.runtime.listener import open_metrics_listener
 class MetricsServer:
     """A second server in the event loop of a worker.
 
-    All workers listen on the same port, and the kernel gives each connection to one of them: any worker answers for
+    All workers listen on the same port, and the kernel gives each connection to one of them: any worker responds for
     all.
     """
 

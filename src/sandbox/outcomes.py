@@ -106,7 +106,7 @@ def build_death_error(wait_status: int) -> ModelRejected:
         number = os.WTERMSIG(wait_status)
         reason = _SIGNAL_REASONS.get(number, f"it ended by signal {number}")
     else:
-        reason = "it ended the process before it had answered"
+        reason = "it ended the process before it had replied"
     return ModelRejected("The model file was stopped: {reason}.", field="mlModelFile", reason=reason)
 
 

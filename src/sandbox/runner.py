@@ -211,7 +211,7 @@ class SandboxedModelRunner:
         """Predict the first rows alone, once for each of these lengths (1 to n), in one child.
 
         The shorter ones are predicted first. Every child starts with the same random numbers, so a model that draws
-        some would else answer all n rows as it did in `predict`, and seem repeatable.
+        some would otherwise predict all n rows as it did in `predict`, and seem repeatable.
 
         Raises ValueError if a length is another, or if there is none; what `predict` raises.
         """

@@ -161,7 +161,7 @@ def write_reply(
         raise TextTooLong(len(encoded))
     rows = sum(len(part) for part in values)
     if get_reply_size(rows) > len(memory):
-        raise ValueError(f"{rows} values do not fit the answer")
+        raise ValueError(f"{rows} values do not fit the reply")
     at = _ALIGNMENT
     for part in values:
         packed = np.ascontiguousarray(part, dtype="<f8").tobytes()

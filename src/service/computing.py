@@ -14,7 +14,7 @@ from src.domain.errors import Busy
 from src.observing.meters import UNMEASURED, QueueMeter
 from src.ports.rates import CoreBudget
 
-Answer = TypeVar("Answer")
+Computed = TypeVar("Computed")
 Arguments = TypeVarTuple("Arguments")
 
 
@@ -97,7 +97,7 @@ class ComputeQueue:
             with paid_by(user_id):
                 yield
 
-    async def run(self, function: Callable[[Unpack[Arguments]], Answer], *arguments: *Arguments) -> Answer:
+    async def run(self, function: Callable[[Unpack[Arguments]], Computed], *arguments: *Arguments) -> Computed:
         """Call a function in a thread, first come first served; a call that has not begun can be cancelled."""
         if self._budget is not None:
             function = charging(function, self._budget.charge)

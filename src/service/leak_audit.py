@@ -73,7 +73,7 @@ class AuditedModel:
 
 
 async def audit_leaks(model: AuditedModel, computing: ComputeQueue, *, deadline_s: float) -> LeakAudit:
-    """Audit a model; a question that it fails to answer before `deadline_s` (the event loop's time) is not checked."""
+    """Audit a model; a check that it does not finish before `deadline_s` (the event loop's time) is not checked."""
     predictions = model.predictions
     if predictions.among_others is None:
         why = predictions.audit_failure or "The model's rows were predicted once only."
@@ -102,7 +102,7 @@ async def _repeat(model: AuditedModel) -> Predictions:
     """Predict all bars again, after their first part.
 
     Every child starts with the same random numbers and an unused model: asked for all bars at first, one that draws
-    numbers or counts its calls answers as before, and what it then says of fewer bars looks like knowing later ones.
+    numbers or counts its calls predicts as before, and what it then says of fewer bars looks like knowing later ones.
     """
     whole, part = len(model.bars), max(_first_row(model) + 1, len(model.bars) // 2)
     if part < whole:

@@ -190,7 +190,7 @@ def _translate_errors() -> Iterator[None]:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
             raise
         code = _primary_code(error)
-        reason = _REASONS.get(code, "it answered with an error")
+        reason = _REASONS.get(code, "it returned an error")
         retry_after_s = _RETRY_AFTER_S if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) else None
         raise StoreUnavailable(_UNUSABLE, reason=reason, retry_after_s=retry_after_s) from error
     except OSError as error:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
-from src.api.answers import JsonText
+from src.api.json_responses import JsonText
 from src.api.rest.tables import present_series
 from src.api.rows.columns import Column
 from src.api.rows.files import write_arrow, write_csv, write_parquet

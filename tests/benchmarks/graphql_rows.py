@@ -9,10 +9,10 @@ from typing import Any
 
 import orjson
 
-from src.api.answers import JsonText
 from src.api.graphql.context import GraphQLContext
 from src.api.graphql.limits import DocumentLimits
 from src.api.graphql.schema import BacktestSchema, build_schema
+from src.api.json_responses import JsonText
 from src.domain.runs import BacktestResult
 from tests.benchmarks.measurement import Measurement, best_of
 from tests.factories import make_result

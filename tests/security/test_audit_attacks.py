@@ -76,7 +76,7 @@ REWRITTEN: dict[str, tuple[str, type[ServiceError], str]] = {
     "text": ("reply()[64 + 8 * ROWS] = 0", ModelRejected, "a reply that no model gives"),
     "a value": ("reply()[64:72] = struct.pack('<d', numpy.nan)", ModelRejected, "a reply that no model gives"),
     "magic": ("reply()[:8] = b'\\x80\\4pickle'", ModelRejected, "a reply that no model gives"),
-    "no reply": ("reply()[:24] = bytes(24)", ModelRejected, "before it had answered"),
+    "no reply": ("reply()[:24] = bytes(24)", ModelRejected, "before it had replied"),
     "no reply, and hangs": ("reply()[:24] = bytes(24); time.sleep(60)", TimedOut, "took too long"),
     "a value, and hangs": ("reply()[64:72] = struct.pack('<d', numpy.inf); time.sleep(60)", TimedOut, "took too long"),
 }

@@ -82,7 +82,7 @@ class RowColumns(Sequence[Any]):
 
 
 class CompletedRows(ColumnTable, Sequence[dict[str, Any]]):
-    """A completed list: `answers.JsonText` writes it from its columns, and as a sequence it has plain dicts."""
+    """A completed list: `JsonText` writes it from its columns, and as a sequence it has plain dicts."""
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self._rows_as_dicts)
@@ -105,7 +105,7 @@ class CompletedRows(ColumnTable, Sequence[dict[str, Any]]):
 
 
 class ListedColumn(ColumnList, Sequence[Any]):
-    """One column as a list of values: `answers.JsonText` writes it, and as a sequence it has plain values."""
+    """One column as a list of values: `JsonText` writes it, and as a sequence it has plain values."""
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._values)

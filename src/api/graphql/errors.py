@@ -29,10 +29,10 @@ def explain(error: GraphQLError, *, is_executed: bool) -> None:
     if isinstance(cause, InvalidOperationTypeError):
         cause = MalformedRequest("A WebSocket serves subscriptions only. Send queries and mutations over HTTP.")
     if cause is not None:
-        answer = describe_error(cause)
-        note_error(answer.code)
-        error.message = graphql_message(answer)
-        error.extensions = {**(error.extensions or {}), **extensions_of(answer)}
+        described = describe_error(cause)
+        note_error(described.code)
+        error.message = graphql_message(described)
+        error.extensions = {**(error.extensions or {}), **extensions_of(described)}
         return
     if len(error.message) > MAX_MESSAGE_LENGTH:
         # GraphQL quotes the value at fault, which may be as long as the request.

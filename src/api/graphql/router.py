@@ -26,7 +26,6 @@ from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 from strawberry.types.unset import UNSET
 
-from src.api.answers import JsonResponse
 from src.api.error_table import code_of_status
 from src.api.errors import (
     describe_error,
@@ -53,6 +52,7 @@ from src.api.graphql.sockets import (
 from src.api.http.accept_headers import weights_in
 from src.api.http.multipart import receive_form
 from src.api.json_bodies import check_names
+from src.api.json_responses import JsonResponse
 from src.api.paths import GRAPHQL_PATH
 from src.domain.errors import MalformedRequest, ServiceError
 
@@ -135,9 +135,9 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
         if isinstance(context, GraphQLContext):
             context.forget_results()  # a client may take long to read the response
             if context.refusal is not None:
-                answer = describe_error(context.refusal)
-                response.status_code = answer.status
-                response.headers.update(retry_header(answer))
+                described = describe_error(context.refusal)
+                response.status_code = described.status
+                response.headers.update(retry_header(described))
         if response.media_type == PLAIN_JSON and prefers_graphql_json(request.headers.get("accept", "")):
             response.headers["content-type"] = f"{GRAPHQL_JSON}; charset=utf-8"
             if isinstance(response, _UnexecutedResponse) and response.status_code == 200:
@@ -240,11 +240,11 @@ def _unreadable_response(error: HTTPException) -> Response:
 
 def _failed_response(error: ServiceError) -> Response:
     """Return the response to a request that was refused before its document was executed."""
-    answer = describe_error(error)
-    response = _write(request_error(graphql_message(answer), extensions_of(answer)), answer.status)
-    response.headers.update(retry_header(answer))
+    described = describe_error(error)
+    response = _write(request_error(graphql_message(described), extensions_of(described)), described.status)
+    response.headers.update(retry_header(described))
     return response
 
 
-def _write(answer: dict[str, Any], status: int) -> Response:
-    return Response(orjson.dumps(answer), status, media_type=PLAIN_JSON)
+def _write(body: dict[str, Any], status: int) -> Response:
+    return Response(orjson.dumps(body), status, media_type=PLAIN_JSON)

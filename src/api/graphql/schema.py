@@ -66,7 +66,7 @@ ModelArgument = Annotated[MLBacktestInput, strawberry.argument(description="The 
 
 @strawberry.type(description="What can be asked: bars, and stored results.")
 class Query(JobQuery, UsageQuery):
-    @resolved("ok while the service answers.")
+    @resolved("ok while the service responds.")
     def health(self) -> str | None:
         return "ok"
 

@@ -159,8 +159,8 @@ class SubscriptionHandler(BaseGraphQLTransportWSHandler[Any, None]):
                 allowance.begin_message()
                 allowance.spend(Rate.REQUESTS)
         except RateLimited as error:
-            answer = describe_error(error)
-            return {"message": graphql_message(answer), "extensions": extensions_of(answer)}
+            described = describe_error(error)
+            return {"message": graphql_message(described), "extensions": extensions_of(described)}
         return None
 
 

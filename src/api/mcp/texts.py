@@ -9,7 +9,7 @@ from typing import Final
 
 import orjson
 
-from src.api.answers import JsonText, PendingTable
+from src.api.json_responses import JsonText, PendingTable
 from src.api.requests.backtests import echo_strategy
 from src.domain.bar_quality import DataQuality
 from src.domain.instants import format_instant

@@ -13,7 +13,6 @@ from src.api.dependencies import max_bars_of, max_rows_of, services_of
 from src.api.requests.backtests import build_request
 from src.api.requests.series import read_range
 from src.api.rest import values
-from src.api.rest.answer_model import Answer
 from src.api.rest.bodies import read_run_body
 from src.api.rest.body_models import check_json
 from src.api.rest.caching import NOT_MODIFIED, checked_headers, is_unchanged
@@ -22,21 +21,22 @@ from src.api.rest.jobs import STARTED, IdempotencyKey, respond_started
 from src.api.rest.paging import PAGE_ROWS, respond_page, respond_rows
 from src.api.rest.presenting import present_rerun, present_result, present_summary, respond
 from src.api.rest.queries import NamedQueryRoute
+from src.api.rest.response_schema import ResponseSchema
 from src.api.rest.result_schemas import (
     BarRow,
     CheckEnvelope,
-    DeflationAnswer,
+    DeflationSchema,
     FillRow,
-    JudgementAnswer,
-    NeighborsAnswer,
-    OtherMarketsAnswer,
-    RerunAnswer,
-    ResolvedFillsAnswer,
-    ResultAnswer,
-    SummaryAnswer,
+    JudgementSchema,
+    NeighborsSchema,
+    OtherMarketsSchema,
+    RerunSchema,
+    ResolvedFillsSchema,
+    ResultSchema,
     SummaryPage,
+    SummarySchema,
     TradeRow,
-    UncheckedAnswer,
+    UncheckedSchema,
 )
 from src.api.rest.schemas import (
     BODY_ERRORS,
@@ -94,7 +94,7 @@ _MODEL_CHECK_ERRORS = error_responses(
 @router.post(
     "",
     summary="Backtest a strategy",
-    response_model=Envelope[ResultAnswer],
+    response_model=Envelope[ResultSchema],
     openapi_extra=described_by(backtest_body),
     responses={
         **STARTED,
@@ -151,7 +151,7 @@ async def list_backtests(
 @router.get(
     "/{result_id}",
     summary="Read a stored result",
-    response_model=Envelope[ResultAnswer],
+    response_model=Envelope[ResultSchema],
     responses={**NOT_MODIFIED, **_READ_ERRORS},
 )
 async def get_backtest(
@@ -171,7 +171,7 @@ async def get_backtest(
 @router.get(
     "/{result_id}/judgement",
     summary="Read whether to believe a result",
-    response_model=Envelope[JudgementAnswer | None],
+    response_model=Envelope[JudgementSchema | None],
     responses={**NOT_MODIFIED, **_READ_ERRORS},
 )
 async def get_judgement(request: Request, result_id: ResultId) -> Response:
@@ -181,61 +181,61 @@ async def get_judgement(request: Request, result_id: ResultId) -> Response:
         return Response(status_code=304, headers=headers)
     judgement = (await services_of(request).results.get(result_id)).judgement
     message = "Judgement found" if judgement else "The result was stored by a version that did not judge"
-    return respond(message, None if judgement is None else JudgementAnswer.of(judgement), headers=headers)
+    return respond(message, None if judgement is None else JudgementSchema.of(judgement), headers=headers)
 
 
 @router.get(
     "/{result_id}/deflation",
     summary="Deflate a result with all trials so far",
-    response_model=CheckEnvelope[DeflationAnswer | None],
+    response_model=CheckEnvelope[DeflationSchema | None],
     responses=_READ_ERRORS,
 )
 async def get_deflation(request: Request, result_id: ResultId) -> Response:
     """Deflate a stored result with all trials counted so far, not only with those counted when it ran."""
     deflation = await services_of(request).later_checks.deflation_now(result_id)
-    return _respond_check("Deflated with all trials by now", deflation, DeflationAnswer)
+    return _respond_check("Deflated with all trials by now", deflation, DeflationSchema)
 
 
 @router.get(
     "/{result_id}/neighbors",
     summary="Run nearby parameters",
-    response_model=CheckEnvelope[NeighborsAnswer | None],
+    response_model=CheckEnvelope[NeighborsSchema | None],
     responses=_CHECK_ERRORS,
 )
 async def get_neighbors(request: Request, result_id: ResultId) -> Response:
     """Run a result's strategy with nearby parameters; if `data` is null, `unchecked` says why."""
     neighbors = await services_of(request).later_checks.neighbors(result_id)
-    return _respond_check("Nearby parameters run", neighbors, NeighborsAnswer)
+    return _respond_check("Nearby parameters run", neighbors, NeighborsSchema)
 
 
 @router.get(
     "/{result_id}/other-markets",
     summary="Run other markets",
-    response_model=CheckEnvelope[OtherMarketsAnswer | None],
+    response_model=CheckEnvelope[OtherMarketsSchema | None],
     responses=_MODEL_CHECK_ERRORS,
 )
 async def get_other_markets(request: Request, result_id: ResultId) -> Response:
     """Run a result's strategy on up to 3 other cached markets; if `data` is null, `unchecked` says why."""
     markets = await services_of(request).later_checks.other_markets(result_id)
-    return _respond_check("Other markets run", markets, OtherMarketsAnswer)
+    return _respond_check("Other markets run", markets, OtherMarketsSchema)
 
 
 @router.get(
     "/{result_id}/resolved-fills",
     summary="Settle ambiguous bars",
-    response_model=CheckEnvelope[ResolvedFillsAnswer | None],
+    response_model=CheckEnvelope[ResolvedFillsSchema | None],
     responses=_CHECK_ERRORS,
 )
 async def get_resolved_fills(request: Request, result_id: ResultId) -> Response:
     """Settle a result's ambiguous bars by the minutes inside them; if `data` is null, `unchecked` says why."""
     fills = await services_of(request).later_checks.resolved_fills(result_id)
-    return _respond_check("Ambiguous bars settled", fills, ResolvedFillsAnswer)
+    return _respond_check("Ambiguous bars settled", fills, ResolvedFillsSchema)
 
 
 @router.delete(
     "/{result_id}",
     summary="Delete a stored result",
-    response_model=Envelope[SummaryAnswer | None],
+    response_model=Envelope[SummarySchema | None],
     responses=_READ_ERRORS,
 )
 async def delete_backtest(
@@ -251,7 +251,7 @@ async def delete_backtest(
 @router.post(
     "/{result_id}/rerun",
     summary="Run a stored backtest again",
-    response_model=Envelope[RerunAnswer],
+    response_model=Envelope[RerunSchema],
     responses=error_responses(
         errors.InvalidInput,
         errors.ResultNotFound,
@@ -331,7 +331,7 @@ async def list_trades(
     return await respond_rows(request, "trades", trade_columns(trades), len(trades), first, offset, chosen)
 
 
-def _respond_check(message: str, checked: object, shape: type[Answer]) -> Response:
+def _respond_check(message: str, checked: object, shape: type[ResponseSchema]) -> Response:
     if isinstance(checked, Unchecked):
-        return respond(checked.why, None, beside={"unchecked": UncheckedAnswer.of(checked)})
+        return respond(checked.why, None, beside={"unchecked": UncheckedSchema.of(checked)})
     return respond(message, shape.of(checked), beside={"unchecked": None})

@@ -15,12 +15,12 @@ from src.api.requests.datasets import build_declaration
 from src.api.requests.uploads import FILE_FIELD, chunks_of, received_form
 from src.api.rest import values
 from src.api.rest.data_schemas import (
-    BarColumnsAnswer,
-    DatasetAnswer,
-    DownloadAnswer,
-    FeatureColumnsAnswer,
-    MarketQualityAnswer,
-    QualityAnswer,
+    BarColumnsSchema,
+    DatasetSchema,
+    DownloadSchema,
+    FeatureColumnsSchema,
+    MarketQualitySchema,
+    QualitySchema,
     upload_bars_body,
 )
 from src.api.rest.formats import FORMAT_RESPONSES, Format, FormatParameter, choose_format, respond_file
@@ -114,7 +114,7 @@ Offset = Annotated[int, Query(ge=0, le=2**53, description="Index of the first ro
 @router.get(
     "/quality",
     summary="Report on the quality of bars",
-    response_model=Envelope[MarketQualityAnswer],
+    response_model=Envelope[MarketQualitySchema],
     responses=error_responses(errors.InvalidInput, *MARKET_ERRORS),
 )
 async def get_data_quality(request: Request, query: Market) -> Response:
@@ -124,7 +124,7 @@ async def get_data_quality(request: Request, query: Market) -> Response:
         "symbol": series.bars.symbol,
         "interval": series.bars.interval.name,
         "origin": series.origin,
-        **dict(QualityAnswer.of(series.quality)),
+        **dict(QualitySchema.of(series.quality)),
         "warnings": series.warnings,
     }
     return respond(f"{len(series.bars)} of {series.quality.expected_bars} bars are present", report)
@@ -133,7 +133,7 @@ async def get_data_quality(request: Request, query: Market) -> Response:
 @router.get(
     "/ohlcv",
     summary="Read bars",
-    response_model=Envelope[BarColumnsAnswer],
+    response_model=Envelope[BarColumnsSchema],
     responses={**FORMAT_RESPONSES, **error_responses(errors.InvalidInput, *MARKET_ERRORS)},
 )
 async def get_ohlcv(
@@ -148,7 +148,7 @@ async def get_ohlcv(
 @router.get(
     "/features",
     summary="Read the features of bars",
-    response_model=Envelope[FeatureColumnsAnswer],
+    response_model=Envelope[FeatureColumnsSchema],
     responses={**FORMAT_RESPONSES, **error_responses(errors.InvalidInput, *MARKET_ERRORS)},
 )
 async def get_features(
@@ -189,17 +189,17 @@ async def _columns(
     return respond(f"{length} of {total} bar(s)", shown, headers={"Vary": "Accept"})
 
 
-@router.get("/downloads", summary="List downloads in progress", response_model=Envelope[list[DownloadAnswer]])
+@router.get("/downloads", summary="List downloads in progress", response_model=Envelope[list[DownloadSchema]])
 async def list_downloads(request: Request) -> Response:
     """List this process's downloads of bars and their progress."""
-    rows = [DownloadAnswer.of(download) for download in services_of(request).downloads.snapshot()]
+    rows = [DownloadSchema.of(download) for download in services_of(request).downloads.snapshot()]
     return respond(f"{len(rows)} download(s) in progress", rows)
 
 
 @router.post(
     "/upload",
     summary="Store a file of bars as a dataset",
-    response_model=Envelope[DatasetAnswer],
+    response_model=Envelope[DatasetSchema],
     openapi_extra=described_by(upload_bars_body),
     responses=error_responses(
         errors.MalformedRequest,
@@ -234,28 +234,28 @@ async def upload_bars(request: Request) -> Response:
             declared=declared,
             chunks=chunks_of(file),
         )
-    return await run_in_threadpool(lambda: respond("Dataset uploaded successfully", DatasetAnswer.of(dataset)))
+    return await run_in_threadpool(lambda: respond("Dataset uploaded successfully", DatasetSchema.of(dataset)))
 
 
 @router.get(
     "/user/{user_id}",
     summary="List a user's datasets",
-    response_model=Envelope[list[DatasetAnswer]],
+    response_model=Envelope[list[DatasetSchema]],
     responses=error_responses(errors.InvalidInput, errors.StoreUnavailable),
 )
 async def list_bars(request: Request, user_id: UserId) -> Response:
     """List a user's datasets, newest first."""
     datasets = await services_of(request).datasets.list(check_user_id(user_id, field="user_id"))
-    return respond(f"{len(datasets)} dataset(s) found", [DatasetAnswer.of(dataset) for dataset in datasets])
+    return respond(f"{len(datasets)} dataset(s) found", [DatasetSchema.of(dataset) for dataset in datasets])
 
 
 @router.delete(
     "/user/{user_id}/{name}",
     summary="Delete a user's dataset",
-    response_model=Envelope[DatasetAnswer],
+    response_model=Envelope[DatasetSchema],
     responses=error_responses(errors.InvalidInput, errors.SourceNotFound, errors.StoreUnavailable),
 )
 async def delete_bars(request: Request, user_id: UserId, name: Name) -> Response:
     """Delete a user's dataset."""
     dataset = await services_of(request).datasets.delete(check_user_id(user_id, field="user_id"), name)
-    return respond("Dataset deleted successfully", DatasetAnswer.of(dataset))
+    return respond("Dataset deleted successfully", DatasetSchema.of(dataset))

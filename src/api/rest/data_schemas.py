@@ -9,12 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from src.api.components import enum_of
 from src.api.requests.uploads import FILE_FIELD
 from src.api.rest import values
-from src.api.rest.answer_model import Answer, Instant, at
+from src.api.rest.response_schema import Instant, ResponseSchema, at
 from src.api.rest.schemas import form_body
 from src.domain.datasets import DATASET_EXTENSIONS, DateFormat, DecimalMark, TimeUnit
 
 
-class GapRow(Answer):
+class GapRow(ResponseSchema):
     """A gap between two bars."""
 
     after: Instant = at("after_ms", "Open time of the bar before, ISO 8601, UTC.")
@@ -22,14 +22,14 @@ class GapRow(Answer):
     missing_bars: int = Field(description="Bars missing in between.")
 
 
-class RejectedRowAnswer(Answer):
+class RejectedRowSchema(ResponseSchema):
     """A row that was rejected."""
 
     date: Instant = at("open_time_ms", "Its open time, ISO 8601, UTC.")
     reason: str = Field(description="What is wrong with it.")
 
 
-class JumpRow(Answer):
+class JumpRow(ResponseSchema):
     """A price that differs much across a gap."""
 
     after: Instant = at("after_ms", "Open time of the bar before the gap, ISO 8601, UTC.")
@@ -37,7 +37,7 @@ class JumpRow(Answer):
     ratio: float = Field(description="First open after the gap ÷ last close before it, a ratio.")
 
 
-class QualityAnswer(Answer):
+class QualitySchema(ResponseSchema):
     """The quality of bars. Rejected rows are left out, never repaired. null: not known."""
 
     expected_bars: int = Field(description="Bars from the first to the last at the interval's spacing.")
@@ -46,7 +46,7 @@ class QualityAnswer(Answer):
     gaps: list[GapRow] = Field(description="Every gap, oldest first.")
     duplicate_rows: int = Field(description="Rows that occur more than once.")
     disordered_rows: int = Field(description="Rows that are out of order.")
-    rejected_rows: list[RejectedRowAnswer] = Field(description="Rows that no market can print.")
+    rejected_rows: list[RejectedRowSchema] = Field(description="Rows that no market can print.")
     zero_volume_bars: int | None = Field(description="Bars without a trade.")
     zero_volume_runs: int | None = Field(description="Runs of consecutive bars without a trade.")
     longest_zero_volume_run: int | None = Field(description="Length of the longest such run, in bars.")
@@ -56,7 +56,7 @@ class QualityAnswer(Answer):
     last_close: Instant | None = at("last_close_ms", "Close time of the last closed bar, ISO 8601, UTC.")
 
 
-class MarketQualityAnswer(QualityAnswer):
+class MarketQualitySchema(QualitySchema):
     """The quality of the bars that a backtest would use."""
 
     symbol: str = Field(description="Trading symbol.")
@@ -94,19 +94,19 @@ class _MarketColumns(BaseModel):
     warnings: list[str] = Field(description="What is missing or suspicious, in sentences.")
 
 
-class BarColumnsAnswer(_MarketColumns):
+class BarColumnsSchema(_MarketColumns):
     """The bars that a backtest would use."""
 
     columns: BarColumns = Field(description="The bars.")
 
 
-class FeatureColumnsAnswer(_MarketColumns):
+class FeatureColumnsSchema(_MarketColumns):
     """The features that a model would receive."""
 
     columns: FeatureColumns = Field(description="The features.")
 
 
-class DownloadAnswer(Answer):
+class DownloadSchema(ResponseSchema):
     """A download of bars in progress."""
 
     symbol: str = Field(description="Trading symbol.")
@@ -118,7 +118,7 @@ class DownloadAnswer(Answer):
     started_at: Instant = at("started_ms", "When it began, ISO 8601, UTC.")
 
 
-class DatasetAnswer(Answer):
+class DatasetSchema(ResponseSchema):
     """A user's dataset."""
 
     name: str = Field(description="Name that backtests give as source, or as funding_history.")
@@ -132,7 +132,7 @@ class DatasetAnswer(Answer):
     sha256: str = Field(description="SHA-256 of the file, hexadecimal.")
     data_fingerprint: str = at("fingerprint", "SHA-256 of the bars, as in results.")
     uploaded_at: Instant = at("uploaded_ms", "When, ISO 8601, UTC.")
-    quality: QualityAnswer = Field(description="Quality of the file's rows.")
+    quality: QualitySchema = Field(description="Quality of the file's rows.")
     warnings: list[str] = Field(description="The same in sentences.")
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from src.api.rest.answer_model import Answer, answer_for
-from src.api.rest.result_schemas import DeflationAnswer, metric_fields
+from src.api.rest.response_schema import ResponseSchema, schema_for
+from src.api.rest.result_schemas import DeflationSchema, metric_fields
 from src.domain.jobs import Job, JobSubject
 from src.domain.sweep_outcomes import SweepConclusion, SweepEstimate
 from src.domain.sweeps import ROW_METRICS, Reduce
@@ -15,28 +15,28 @@ from src.domain.walk_forward import Fold, WalkForwardConclusion
 
 if TYPE_CHECKING:
 
-    class _Job(Answer):
+    class _Job(ResponseSchema):
         pass
 
-    class JobSubjectAnswer(Answer):
+    class JobSubjectSchema(ResponseSchema):
         pass
 
-    class SweepConclusionAnswer(Answer):
+    class SweepConclusionSchema(ResponseSchema):
         pass
 
-    class FoldAnswer(Answer):
+    class FoldSchema(ResponseSchema):
         pass
 
-    class WalkForwardConclusionAnswer(Answer):
+    class WalkForwardConclusionSchema(ResponseSchema):
         pass
 
-    class EstimateAnswer(Answer):
+    class EstimateSchema(ResponseSchema):
         pass
 else:
-    _Job, JobSubjectAnswer = answer_for(Job), answer_for(JobSubject)
-    SweepConclusionAnswer = answer_for(SweepConclusion)
-    FoldAnswer, WalkForwardConclusionAnswer = answer_for(Fold), answer_for(WalkForwardConclusion)
-    EstimateAnswer = answer_for(SweepEstimate)
+    _Job, JobSubjectSchema = schema_for(Job), schema_for(JobSubject)
+    SweepConclusionSchema = schema_for(SweepConclusion)
+    FoldSchema, WalkForwardConclusionSchema = schema_for(Fold), schema_for(WalkForwardConclusion)
+    EstimateSchema = schema_for(SweepEstimate)
 
 
 class _TimedJob(_Job):
@@ -45,36 +45,36 @@ class _TimedJob(_Job):
     )
 
 
-class JobAnswer(_TimedJob):
+class JobSchema(_TimedJob):
     """Work that outlives the request that asked for it."""
 
-    subject: JobSubjectAnswer | None = Field(description="What it is about; null if its request cannot be read.")
+    subject: JobSubjectSchema | None = Field(description="What it is about; null if its request cannot be read.")
 
 
 def present_job(job: Job, subject: JobSubject | None) -> dict[str, object]:
-    """Return a job as `JobAnswer` describes it."""
-    return {**_TimedJob.of(job), "subject": None if subject is None else JobSubjectAnswer.of(subject)}
+    """Return a job as `JobSchema` describes it."""
+    return {**_TimedJob.of(job), "subject": None if subject is None else JobSubjectSchema.of(subject)}
 
 
-class CancelledJobAnswer(JobAnswer):
+class CancelledJobSchema(JobSchema):
     """A job after it was cancelled; one that had ended before is as it was."""
 
 
-class JobPageAnswer(BaseModel):
+class JobPageSchema(BaseModel):
     """One page of jobs, newest first."""
 
-    items: list[JobAnswer] = Field(description="The jobs of this page.")
+    items: list[JobSchema] = Field(description="The jobs of this page.")
     next_cursor: str | None = Field(description="`after` for the next page; null on the last page.")
     warnings: list[str] = Field(description="Jobs of this page that cannot be read, in full sentences.")
 
 
-class SweepAnswer(BaseModel):
+class SweepSchema(BaseModel):
     """A sweep: its job, what was asked for, and what it found."""
 
-    job: JobAnswer = Field(description="The job that computes it.")
+    job: JobSchema = Field(description="The job that computes it.")
     settings: dict[str, Any] = Field(description="What was asked for, defaults filled in.")
-    conclusion: SweepConclusionAnswer | None = Field(description="What it found; null while it has not succeeded.")
-    deflation: DeflationAnswer | None = Field(
+    conclusion: SweepConclusionSchema | None = Field(description="What it found; null while it has not succeeded.")
+    deflation: DeflationSchema | None = Field(
         description="The best row's Sharpe ratio after all trials; null without one, or if its result was deleted."
     )
 
@@ -89,8 +89,8 @@ class _SweepRow(BaseModel):
     row: int = Field(description="Its number, from 0.")
 
 
-SweepRowAnswer: Any = create_model(
-    "SweepRowAnswer",
+SweepRowSchema: Any = create_model(
+    "SweepRowSchema",
     __base__=_SweepRow,
     __doc__="A row of a sweep: its number, the swept parameters under their names (after `parameter_` if a metric has "
     "that name), and its metrics, null if one does not exist.",
@@ -98,18 +98,18 @@ SweepRowAnswer: Any = create_model(
 )
 
 
-class AxisAnswer(BaseModel):
+class AxisSchema(BaseModel):
     """One axis of a heat map."""
 
     name: str = Field(description="The swept parameter.")
     values: list[float | str] = Field(description="Its values in rising order; the middles of bins if it was drawn.")
 
 
-class HeatMapAnswer(BaseModel):
+class HeatMapSchema(BaseModel):
     """A metric over two swept parameters."""
 
-    x: AxisAnswer = Field(description="The parameter of the columns.")
-    y: AxisAnswer = Field(description="The parameter of the rows.")
+    x: AxisSchema = Field(description="The parameter of the columns.")
+    y: AxisSchema = Field(description="The parameter of the rows.")
     metric: str = Field(description="The metric in the cells.")
     reduce: Reduce = Field(description="How the rows of a cell became one number.")
     cells: list[list[float | None]] = Field(description="A list for each value of y; null without a row.")
@@ -124,12 +124,12 @@ class HeatMapAnswer(BaseModel):
     )
 
 
-class WalkForwardAnswer(BaseModel):
+class WalkForwardSchema(BaseModel):
     """A walk-forward: its job, what was asked for, the folds that are done, and what it found."""
 
-    job: JobAnswer = Field(description="The job that computes it.")
+    job: JobSchema = Field(description="The job that computes it.")
     settings: dict[str, Any] = Field(description="What was asked for, defaults filled in.")
-    folds: list[FoldAnswer] = Field(description="The folds that are done, in order.")
-    conclusion: WalkForwardConclusionAnswer | None = Field(
+    folds: list[FoldSchema] = Field(description="The folds that are done, in order.")
+    conclusion: WalkForwardConclusionSchema | None = Field(
         description="What it found; null while it has not succeeded."
     )

@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from src.api.dependencies import job_streams_of, services_of
 from src.api.rest import values
 from src.api.rest.body_models import IdempotencyKeyText
-from src.api.rest.job_schemas import CancelledJobAnswer, JobAnswer, JobPageAnswer, present_job
+from src.api.rest.job_schemas import CancelledJobSchema, JobPageSchema, JobSchema, present_job
 from src.api.rest.presenting import respond
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import Envelope, error_responses
@@ -70,7 +70,7 @@ def choose_key(header: str | None, body: str | None) -> str | None:
 
 
 async def describe_job(request: Request, job: Job) -> dict[str, object]:
-    """Return a job with what it is about, as `JobAnswer` describes it."""
+    """Return a job with what it is about, as `JobSchema` describes it."""
     return present_job(job, await services_of(request).jobs.subject(job.id))
 
 
@@ -83,7 +83,7 @@ async def respond_started(request: Request, job: Job) -> Response:
 @router.get(
     "",
     summary="List jobs, newest first",
-    response_model=Envelope[JobPageAnswer],
+    response_model=Envelope[JobPageSchema],
     responses=error_responses(errors.InvalidInput, errors.StoreUnavailable),
 )
 async def list_jobs(
@@ -102,7 +102,7 @@ async def list_jobs(
     return respond(f"{len(items)} job(s)", found)
 
 
-@router.get("/{job_id}", summary="Read how far a job is", response_model=Envelope[JobAnswer], responses=_READ_ERRORS)
+@router.get("/{job_id}", summary="Read how far a job is", response_model=Envelope[JobSchema], responses=_READ_ERRORS)
 async def get_job(request: Request, job_id: JobId) -> Response:
     """Read how far a job is."""
     job = await services_of(request).jobs.get(job_id)
@@ -165,7 +165,7 @@ def _write_event(job: Job, subject: JobSubject | None) -> tuple[str, bytes]:
 @router.delete(
     "/{job_id}",
     summary="Cancel or delete a job",
-    response_model=Envelope[CancelledJobAnswer | None],
+    response_model=Envelope[CancelledJobSchema | None],
     responses=_CHANGE_ERRORS,
 )
 async def cancel_job(
@@ -190,7 +190,7 @@ async def cancel_job(
     "/{job_id}/resume",
     summary="Continue a job that has ended",
     status_code=202,
-    response_model=Envelope[JobAnswer],
+    response_model=Envelope[JobSchema],
     responses={**STARTED, **_CHANGE_ERRORS},
 )
 async def resume_job(request: Request, job_id: JobId, user_id: JobUser) -> Response:

@@ -14,13 +14,13 @@ from src.api.requests.backtests import build_request
 from src.api.requests.uploads import FILE_FIELD, chunks_of, received_form, temporary_model
 from src.api.rest.bodies import TrainingForm, read_ml_form, read_training_form
 from src.api.rest.presenting import present_result, respond
-from src.api.rest.result_schemas import ResultAnswer
+from src.api.rest.result_schemas import ResultSchema
 from src.api.rest.schemas import (
     BODY_ERRORS,
     MARKET_ERRORS,
     Envelope,
     HasRows,
-    ModelFileAnswer,
+    ModelFileSchema,
     UserId,
     described_by,
     error_responses,
@@ -51,7 +51,7 @@ _FILE_ERRORS = (
 @router.post(
     "/upload",
     summary="Store a model file",
-    response_model=Envelope[ModelFileAnswer],
+    response_model=Envelope[ModelFileSchema],
     openapi_extra=described_by(upload_body),
     responses=error_responses(*_FILE_ERRORS, errors.Conflict, extra=BODY_ERRORS),
 )
@@ -69,49 +69,49 @@ async def upload_model(request: Request) -> Response:
             chunks=chunks_of(file),
             training=training,
         )
-    return respond("Model uploaded successfully", ModelFileAnswer.of(kept))
+    return respond("Model uploaded successfully", ModelFileSchema.of(kept))
 
 
 @router.get(
     "/user/{user_id}",
     summary="List a user's model files",
-    response_model=Envelope[list[ModelFileAnswer]],
+    response_model=Envelope[list[ModelFileSchema]],
     responses=error_responses(errors.InvalidInput, errors.StoreUnavailable),
 )
 async def list_models(request: Request, user_id: UserId) -> Response:
     """List the model files of a user."""
     files = await services_of(request).models.list(check_user_id(user_id, field="user_id"))
-    return respond(f"{len(files)} model(s) found", [ModelFileAnswer.of(file) for file in files])
+    return respond(f"{len(files)} model(s) found", [ModelFileSchema.of(file) for file in files])
 
 
 @router.delete(
     "/user/{user_id}/model/{filename}",
     summary="Delete a model file",
-    response_model=Envelope[ModelFileAnswer],
+    response_model=Envelope[ModelFileSchema],
     responses=error_responses(errors.InvalidInput, errors.ModelNotFound, errors.StoreUnavailable),
 )
 async def delete_model(request: Request, user_id: UserId, filename: Filename) -> Response:
     """Delete a model file."""
     file = await services_of(request).models.delete(check_user_id(user_id, field="user_id"), filename)
-    return respond("Model deleted successfully", ModelFileAnswer.of(file))
+    return respond("Model deleted successfully", ModelFileSchema.of(file))
 
 
 @router.get(
     "/user/{user_id}/model/{filename}/path",
     summary="Find a model file",
-    response_model=Envelope[ModelFileAnswer],
+    response_model=Envelope[ModelFileSchema],
     responses=error_responses(errors.InvalidInput, errors.ModelNotFound, errors.StoreUnavailable),
 )
 async def get_model_path(request: Request, user_id: UserId, filename: Filename) -> Response:
     """Return the path of a model file on the server."""
     file = await services_of(request).models.get(check_user_id(user_id, field="user_id"), filename)
-    return respond("Model path found", ModelFileAnswer.of(file))
+    return respond("Model path found", ModelFileSchema.of(file))
 
 
 @router.post(
     "/backtest/ml",
     summary="Backtest a model file",
-    response_model=Envelope[ResultAnswer],
+    response_model=Envelope[ResultSchema],
     openapi_extra=described_by(ml_backtest_body),
     responses=error_responses(*dict.fromkeys((*_FILE_ERRORS, *MARKET_ERRORS)), extra=BODY_ERRORS),
 )

@@ -13,7 +13,7 @@ from src.api.dependencies import process_of
 from src.api.errors import describe_http_error, problem_response
 from src.api.observation import exposition, store_exposition
 from src.api.rest.presenting import respond
-from src.api.rest.schemas import Envelope, HealthAnswer, ReadyAnswer, error_responses
+from src.api.rest.schemas import Envelope, HealthSchema, ReadySchema, error_responses
 from src.api.spelling import snake_case
 from src.service.services import READY, Services
 
@@ -21,13 +21,13 @@ from src.service.services import READY, Services
 def operations_router(registry: CollectorRegistry | None) -> APIRouter:
     """Return /health, /ready and /metrics; the last shows what `registry` holds, and is left out for None."""
     router = APIRouter(tags=["operations"])
-    router.get("/health", summary="Report that the process is alive", response_model=Envelope[HealthAnswer])(get_health)
+    router.get("/health", summary="Report that the process is alive", response_model=Envelope[HealthSchema])(get_health)
     router.head("/health", include_in_schema=False)(get_health)
     not_ready = error_responses(extra={503: "A part is not ready; the response says which (NOT_READY)."})
     router.get(
         "/ready",
         summary="Report whether requests can be served",
-        response_model=Envelope[ReadyAnswer],
+        response_model=Envelope[ReadySchema],
         responses=not_ready,
     )(get_readiness)
     router.head("/ready", include_in_schema=False)(get_readiness)

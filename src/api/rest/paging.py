@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from fastapi import Request
 from starlette.responses import Response
 
-from src.api.answers import PendingTable
 from src.api.dependencies import max_rows_of
+from src.api.json_responses import PendingTable
 from src.api.rest.formats import Format, respond_file
 from src.api.rest.presenting import respond
 from src.api.rest.tables import rest_columns

@@ -6,25 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
-from src.api.rest.answer_model import Answer, answer_for
-from src.api.rest.job_schemas import JobAnswer
-from src.api.rest.result_schemas import FillRow, MetricsAnswer, TradeRow
+from src.api.rest.job_schemas import JobSchema
+from src.api.rest.response_schema import ResponseSchema, schema_for
+from src.api.rest.result_schemas import FillRow, MetricsSchema, TradeRow
 from src.domain.portfolio import PortfolioConclusion
 
 if TYPE_CHECKING:
 
-    class PortfolioConclusionAnswer(Answer):
+    class PortfolioConclusionSchema(ResponseSchema):
         pass
 else:
-    PortfolioConclusionAnswer = answer_for(PortfolioConclusion, metrics=MetricsAnswer)
+    PortfolioConclusionSchema = schema_for(PortfolioConclusion, metrics=MetricsSchema)
 
 
-class PortfolioAnswer(BaseModel):
+class PortfolioSchema(BaseModel):
     """A portfolio backtest: its job, what was asked for, and what it did."""
 
-    job: JobAnswer = Field(description="The job that computes it.")
+    job: JobSchema = Field(description="The job that computes it.")
     settings: dict[str, Any] = Field(description="What was asked for, defaults filled in.")
-    conclusion: PortfolioConclusionAnswer | None = Field(description="What it did; null while it has not succeeded.")
+    conclusion: PortfolioConclusionSchema | None = Field(description="What it did; null while it has not succeeded.")
 
 
 class BalanceRow(BaseModel):

@@ -19,9 +19,9 @@ from src.api.rest.paging import PAGE_ROWS, respond_rows
 from src.api.rest.portfolio_bodies import PortfolioBody, read_portfolio
 from src.api.rest.portfolio_schemas import (
     BalancePage,
-    PortfolioAnswer,
-    PortfolioConclusionAnswer,
+    PortfolioConclusionSchema,
     PortfolioFillRow,
+    PortfolioSchema,
     PortfolioTradeRow,
 )
 from src.api.rest.presenting import respond
@@ -67,7 +67,7 @@ def _portfolio_body() -> dict[str, object]:
 @router.post(
     "",
     summary="Backtest several symbols with one cash",
-    response_model=Envelope[PortfolioAnswer],
+    response_model=Envelope[PortfolioSchema],
     openapi_extra=described_by(_portfolio_body),
     responses={
         **STARTED,
@@ -107,7 +107,7 @@ async def run_portfolio(request: Request, idempotency_key: IdempotencyKey = None
 @router.get(
     "/{portfolio_id}",
     summary="Read a portfolio and what it did",
-    response_model=Envelope[PortfolioAnswer],
+    response_model=Envelope[PortfolioSchema],
     responses=_READ_ERRORS,
 )
 async def get_portfolio(request: Request, portfolio_id: PortfolioId) -> Response:
@@ -195,6 +195,6 @@ async def _respond(request: Request, portfolio: Portfolio) -> Response:
     found = {
         "job": await describe_job(request, portfolio.job),
         "settings": echo_portfolio(portfolio.request),
-        "conclusion": None if conclusion is None else PortfolioConclusionAnswer.of(conclusion),
+        "conclusion": None if conclusion is None else PortfolioConclusionSchema.of(conclusion),
     }
     return await run_in_threadpool(lambda: respond(f"Portfolio {portfolio.job.state.lower()}", found))

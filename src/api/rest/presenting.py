@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from src.api.answers import JsonResponse
+from src.api.json_responses import JsonResponse
 from src.api.requests.backtests import echo_settings, echo_strategy
-from src.api.rest.result_schemas import ResultAnswer, SummaryAnswer
+from src.api.rest.result_schemas import ResultSchema, SummarySchema
 from src.api.rest.tables import present_bars, present_fills, present_trades
 from src.api.rows.row_pages import TABLES, cut_warnings, long_tables
 from src.domain.parameters import parameters_of
@@ -51,15 +51,15 @@ def present_result(result: BacktestResult, *, max_rows: int | None = None, has_r
         more_rows=more_rows,
     )
     shown.warnings = (*result.warnings, *cut_warnings(tables, max_rows, more_rows.__getitem__))
-    answered = ResultAnswer.of(shown)
+    presented = ResultSchema.of(shown)
     for name in (*(() if more_rows else ("more_rows",)), *(() if has_rows else TABLES)):
-        del answered[name]
-    return answered
+        del presented[name]
+    return presented
 
 
 def present_summary(run: BacktestResult | ResultSummary) -> dict[str, object]:
     """Return a stored backtest without its tables."""
-    return SummaryAnswer.of(SimpleNamespace(**_head_of(run, None)))
+    return SummarySchema.of(SimpleNamespace(**_head_of(run, None)))
 
 
 def present_rerun(rerun: Rerun, *, max_rows: int | None = None) -> dict[str, object]:
@@ -73,7 +73,7 @@ def present_rerun(rerun: Rerun, *, max_rows: int | None = None) -> dict[str, obj
 
 
 def _head_of(run: BacktestResult | ResultSummary, parameters: Mapping[str, object] | None) -> dict[str, Any]:
-    """Return the run, and what `SummaryAnswer` cannot read from its attributes."""
+    """Return the run, and what `SummarySchema` cannot read from its attributes."""
     return {
         "run": run,
         "status": "success",

@@ -15,7 +15,7 @@ from src.api.dependencies import process_of, services_of
 from src.api.rest.backtests import ResultId
 from src.api.rest.presenting import present_summary
 from src.api.rest.queries import NamedQueryRoute
-from src.api.rest.result_schemas import JudgementAnswer, SampleAnswer
+from src.api.rest.result_schemas import JudgementSchema, SampleSchema
 from src.api.rest.schemas import error_responses
 from src.domain import errors
 from src.domain.judgement import LedgerSnapshot
@@ -33,7 +33,7 @@ STATEMENT: Final = (
 router = APIRouter(tags=["backtests"], route_class=NamedQueryRoute)
 
 
-class ReceiptAnswer(BaseModel):
+class ReceiptSchema(BaseModel):
     """A signed receipt, in the canonical JSON of RFC 8785."""
 
     payload: dict[str, Any] = Field(description="What was computed from what; the signature is of its canonical bytes.")
@@ -51,7 +51,7 @@ class PublicKey(BaseModel):
     kid: str = Field(description="The key's thumbprint (RFC 7638), which receipts name.")
 
 
-class KeySetAnswer(BaseModel):
+class KeySetSchema(BaseModel):
     """Public keys of receipts as a JWK set (RFC 7517, RFC 8037): the present one first, then retired ones."""
 
     keys: list[PublicKey] = Field(description="Public keys.")
@@ -63,7 +63,7 @@ _FINGERPRINTS: Final = ("data_fingerprint", "model_sha256", "funding_fingerprint
 @router.get(
     "/api/backtests/{result_id}/receipt",
     summary="Read a signed receipt",
-    response_model=ReceiptAnswer,
+    response_model=ReceiptSchema,
     responses=error_responses(errors.InvalidInput, errors.ResultNotFound, errors.StoreUnavailable),
 )
 async def get_receipt(request: Request, result_id: ResultId) -> Response:
@@ -74,7 +74,7 @@ async def get_receipt(request: Request, result_id: ResultId) -> Response:
     return Response(content, media_type="application/json")
 
 
-@router.get(KEYS_PATH, summary="Read the public keys of receipts", response_model=KeySetAnswer)
+@router.get(KEYS_PATH, summary="Read the public keys of receipts", response_model=KeySetSchema)
 async def list_receipt_keys(request: Request) -> Response:
     """Read the public keys that receipts are checked with."""
     keys = [dict(key) for key in process_of(request).signer.public_keys]
@@ -102,9 +102,9 @@ def build_payload(result: BacktestResult) -> dict[str, object]:
         "request": {name: shown[name] for name in ("user_id", "symbol", "interval", "engine", "settings", "strategy")},
         "fingerprints": {name: shown[name] for name in _FINGERPRINTS},
         "metrics": shown["metrics"],
-        "judgement": None if result.judgement is None else JudgementAnswer.of(result.judgement),
-        "in_sample": None if result.in_sample is None else SampleAnswer.of(result.in_sample),
-        "out_of_sample": None if result.out_of_sample is None else SampleAnswer.of(result.out_of_sample),
+        "judgement": None if result.judgement is None else JudgementSchema.of(result.judgement),
+        "in_sample": None if result.in_sample is None else SampleSchema.of(result.in_sample),
+        "out_of_sample": None if result.out_of_sample is None else SampleSchema.of(result.out_of_sample),
         "ledger": _present_ledger(result.ledger),
         "warnings": shown["warnings"],
     }

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, Response
 
-from src.api.answers import JsonText
 from src.api.dependencies import max_rows_of, report_writer_of, services_of
+from src.api.json_responses import JsonText
 from src.api.rest.caching import NOT_MODIFIED, checked_headers, is_unchanged
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import MARKET_ERRORS, error_responses

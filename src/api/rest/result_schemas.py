@@ -1,4 +1,4 @@
-"""What answers about backtests look like, for OpenAPI, and where each field is found."""
+"""What responses about backtests look like, for OpenAPI, and where each field is found."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 
 from src.api.components import enum_of, words_enum
 from src.api.requests.backtests import SETTINGS
-from src.api.rest.answer_model import Answer, Instant, answer_for, at
-from src.api.rest.data_schemas import QualityAnswer
+from src.api.rest.data_schemas import QualitySchema
+from src.api.rest.response_schema import Instant, ResponseSchema, at, schema_for
 from src.api.rest.schemas import Data, Envelope
 from src.api.rest.values import enum_schema_of
 from src.domain.confidence import Deflation
@@ -100,31 +100,33 @@ def metric_fields(names: Iterable[str], *, path: str = "") -> dict[str, Any]:
     return found
 
 
-MetricsAnswer: Final = create_model(
-    "MetricsAnswer",
-    __base__=Answer,
+MetricsSchema: Final = create_model(
+    "MetricsSchema",
+    __base__=ResponseSchema,
     __doc__="Every metric; null if it does not exist (no trades, no variance, no loss).",
     **metric_fields([metric.name for metric in METRIC_DEFINITIONS]),
 )
-_HeadMetrics: Final = create_model("_HeadMetrics", __base__=Answer, **metric_fields(HEAD_METRICS, path="run.metrics."))
+_HeadMetrics: Final = create_model(
+    "_HeadMetrics", __base__=ResponseSchema, **metric_fields(HEAD_METRICS, path="run.metrics.")
+)
 
 
 if TYPE_CHECKING:
-    JudgementAnswer = Answer
-    SampleAnswer = Answer
-    DeflationAnswer = Answer
-    NeighborsAnswer = Answer
-    OtherMarketsAnswer = Answer
-    ResolvedFillsAnswer = Answer
-    UncheckedAnswer = Answer
+    JudgementSchema = ResponseSchema
+    SampleSchema = ResponseSchema
+    DeflationSchema = ResponseSchema
+    NeighborsSchema = ResponseSchema
+    OtherMarketsSchema = ResponseSchema
+    ResolvedFillsSchema = ResponseSchema
+    UncheckedSchema = ResponseSchema
 else:
-    JudgementAnswer = answer_for(Judgement)
-    SampleAnswer = answer_for(SampleResult, metrics=MetricsAnswer)
-    DeflationAnswer = answer_for(Deflation)
-    NeighborsAnswer = answer_for(Neighbors)
-    OtherMarketsAnswer = answer_for(OtherMarkets)
-    ResolvedFillsAnswer = answer_for(ResolvedFills)
-    UncheckedAnswer = answer_for(Unchecked)
+    JudgementSchema = schema_for(Judgement)
+    SampleSchema = schema_for(SampleResult, metrics=MetricsSchema)
+    DeflationSchema = schema_for(Deflation)
+    NeighborsSchema = schema_for(Neighbors)
+    OtherMarketsSchema = schema_for(OtherMarkets)
+    ResolvedFillsSchema = schema_for(ResolvedFills)
+    UncheckedSchema = schema_for(Unchecked)
 
 
 class CheckEnvelope(Envelope[Data]):
@@ -132,7 +134,7 @@ class CheckEnvelope(Envelope[Data]):
 
     model_config = ConfigDict(json_schema_extra={"description": "The envelope of a check that was asked for."})
 
-    unchecked: UncheckedAnswer | None = Field(description="Why `data` is null; null if it is not.")
+    unchecked: UncheckedSchema | None = Field(description="Why `data` is null; null if it is not.")
 
 
 class Version(BaseModel):
@@ -203,7 +205,7 @@ class Strategy(BaseModel):
     warm_up_bars: int = Field(description="Bars before the range that it read.")
 
 
-class SummaryAnswer(_HeadMetrics):
+class SummarySchema(_HeadMetrics):
     """A stored backtest without its tables."""
 
     id: str = at("run.id", "The result's id.")
@@ -214,7 +216,7 @@ class SummaryAnswer(_HeadMetrics):
     user_id: str = at("run.request.user_id", "Who asked for it.")
     engine: _Engine = at("run.request.engine", "VECTORIZED or EVENT_DRIVEN.")
     settings: Settings = Field(description="Requested settings, defaults filled in, under the request's names.")
-    metrics: MetricsAnswer = at("run.metrics", "Every metric.")
+    metrics: MetricsSchema = at("run.metrics", "Every metric.")
     strategy: Strategy = Field(description="The strategy's name and its parameters (those null in lists).")
     origin: str = at("run.origin", "Source of the bars.")
     verdict_level: VerdictLevel | None = at(
@@ -234,7 +236,7 @@ class SummaryAnswer(_HeadMetrics):
     versions: list[Version] = Field(description="Name and version of what the numbers depend on.")
 
 
-class FillDifferenceRow(Answer):
+class FillDifferenceRow(ResponseSchema):
     """A fill in which the engines differ; null if that engine has none."""
 
     index: int = Field(description="Index of the fill.")
@@ -242,7 +244,7 @@ class FillDifferenceRow(Answer):
     event_driven: str | None = Field(description="The event-driven engine's fill, in words.")
 
 
-class CrossCheckAnswer(Answer):
+class CrossCheckSchema(ResponseSchema):
     """The same request through both engines with the same fill."""
 
     differences: list[FillDifferenceRow] = Field(description="The first fills that differ; empty if all agree.")
@@ -250,7 +252,7 @@ class CrossCheckAnswer(Answer):
     largest_equity_difference: float = Field(description="Largest relative difference of equity, a ratio.")
 
 
-class DetailAnswer(Answer):
+class DetailSchema(ResponseSchema):
     """What bars shorter than the interval settled, beside the run without them."""
 
     interval: str = Field(description="Length of the shorter bars.")
@@ -264,7 +266,7 @@ class DetailAnswer(Answer):
 _ABSENT: Final = "; absent if the result is read with rows=false."
 
 
-class ResultAnswer(SummaryAnswer):
+class ResultSchema(SummarySchema):
     """A finished backtest."""
 
     total_fills: int = Field(description="Orders executed.")
@@ -275,19 +277,19 @@ class ResultAnswer(SummaryAnswer):
     ambiguous_bars: int = at("run.simulation.ambiguous_bars", "Bars in which intrabar decided what was hit.")
     liquidations: int = at("run.simulation.liquidations", "Positions that were liquidated.")
     is_liquidated: bool = at("run.simulation.is_liquidated", "Whether losses ended the run.")
-    data_quality: QualityAnswer = at("run.quality", "Gaps, duplicates and rejected rows of the bars.")
+    data_quality: QualitySchema = at("run.quality", "Gaps, duplicates and rejected rows of the bars.")
     timings: list[Timing] = Field(description="Each step with its wall time in milliseconds.")
-    cross_check: CrossCheckAnswer | None = at(
+    cross_check: CrossCheckSchema | None = at(
         "run.cross_check", "Comparison of both engines; null if it was not requested."
     )
-    detail: DetailAnswer | None = at("run.detail", "What detail_interval settled; null if it was not given.")
-    judgement: JudgementAnswer | None = at(
+    detail: DetailSchema | None = at("run.detail", "What detail_interval settled; null if it was not given.")
+    judgement: JudgementSchema | None = at(
         "run.judgement", "Whether to believe the result, and why; null for results of earlier versions."
     )
-    in_sample: SampleAnswer | None = at(
+    in_sample: SampleSchema | None = at(
         "run.in_sample", "The bars up to the end of the model's training window; null without one in them."
     )
-    out_of_sample: SampleAnswer | None = at(
+    out_of_sample: SampleSchema | None = at(
         "run.out_of_sample", "A fresh run on the bars after the training window; null if none are left."
     )
     more_rows: dict[str, str] = Field(
@@ -298,18 +300,18 @@ class ResultAnswer(SummaryAnswer):
     trades: list[TradeRow] = Field([], description=f"Trades in order of entry, including one still open{_ABSENT}")
 
 
-class RerunAnswer(BaseModel):
+class RerunSchema(BaseModel):
     """A stored backtest run again on the same bars."""
 
     original_id: str = Field(description="The stored result's id.")
     is_reproduced: bool = Field(description="Whether the new result equals the old one to the last bit.")
     differences: list[str] = Field(description="What differs, causes first; empty if nothing differs.")
-    result: ResultAnswer = Field(description="The new result, which is stored too.")
+    result: ResultSchema = Field(description="The new result, which is stored too.")
 
 
 class SummaryPage(BaseModel):
     """One page of results, newest first."""
 
-    items: list[SummaryAnswer] = Field(description="The results of this page.")
+    items: list[SummarySchema] = Field(description="The results of this page.")
     next_cursor: str | None = Field(description="`after` for the next page; null on the last page.")
     warnings: list[str] = Field(description="Results of this page that cannot be read, in full sentences.")

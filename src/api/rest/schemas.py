@@ -13,8 +13,8 @@ from src.api.error_table import ERROR_TABLE
 from src.api.errors import PROBLEM_MEDIA_TYPE
 from src.api.requests.uploads import FILE_FIELD
 from src.api.rest import rules, values
-from src.api.rest.answer_model import Answer, Instant, Written, at
 from src.api.rest.bodies import MlBacktestForm, RulesCheckBody, RunBody, TrainingForm
+from src.api.rest.response_schema import Instant, ResponseSchema, Written, at
 from src.domain import errors
 from src.domain.model_files import MODEL_EXTENSIONS
 
@@ -62,21 +62,21 @@ class Envelope(BaseModel, Generic[Data]):
         return f"{name_of_kind(params[0])}Response"
 
 
-class HealthAnswer(BaseModel):
+class HealthSchema(BaseModel):
     """The process is alive."""
 
     status: str = Field(description="Always ok.")
     version: str = Field(description="The service's version.")
 
 
-class ReadyAnswer(BaseModel):
+class ReadySchema(BaseModel):
     """Requests can be served."""
 
     status: str = Field(description="Always ready: otherwise the response is an error.")
     parts: dict[str, str] = Field(description="Each part and its state.")
 
 
-class ModelDescriptionAnswer(Answer):
+class ModelDescriptionSchema(ResponseSchema):
     """What the sandbox found in a model file."""
 
     format: str = Field(description="The file's format.")
@@ -92,7 +92,7 @@ class ModelDescriptionAnswer(Answer):
 PathText = Annotated[str, Written(str)]
 
 
-class ModelFileAnswer(Answer):
+class ModelFileSchema(ResponseSchema):
     """A stored model file."""
 
     filename: str = at("path.name", "Name of the stored file: user, model name, a unique id, extension.")
@@ -111,7 +111,7 @@ class ModelFileAnswer(Answer):
         "training.trained_to_ms", "Last instant of the declared training window, ISO 8601, UTC; null if not known."
     )
     label_horizon: int | None = at("training.label_horizon", "Bars that a label looks ahead; null if not declared.")
-    model: ModelDescriptionAnswer | None = at(
+    model: ModelDescriptionSchema | None = at(
         "description", "Description of the model; null if the file was never opened."
     )
 

@@ -29,7 +29,7 @@ SignInBody = make_body(
 )
 
 
-class SessionAnswer(BaseModel):
+class SessionSchema(BaseModel):
     """Who sends the request."""
 
     auth: AuthMode = Field(description="How the service knows who asks: the setting AUTH.")
@@ -47,7 +47,7 @@ def sign_in_body() -> dict[str, Any]:
 @router.get(
     "",
     summary="Say who sends the request",
-    response_model=Envelope[SessionAnswer],
+    response_model=Envelope[SessionSchema],
     responses=error_responses(errors.StoreUnavailable),
 )
 async def get_session(request: Request) -> Response:
@@ -63,7 +63,7 @@ async def get_session(request: Request) -> Response:
 @router.post(
     "",
     summary="Sign in on the pages",
-    response_model=Envelope[SessionAnswer],
+    response_model=Envelope[SessionSchema],
     openapi_extra=described_by(sign_in_body),
     responses=error_responses(
         errors.MalformedRequest,
@@ -110,7 +110,7 @@ async def start_session(request: Request) -> Response:
 @router.delete(
     "",
     summary="Sign out of the pages",
-    response_model=Envelope[SessionAnswer],
+    response_model=Envelope[SessionSchema],
     responses=error_responses(errors.StoreUnavailable),
 )
 async def delete_session(request: Request) -> Response:
@@ -124,10 +124,10 @@ async def delete_session(request: Request) -> Response:
 
 
 def _respond(request: Request, message: str, user_id: str | None, session: Session | None = None) -> Response:
-    answer = SessionAnswer(
+    found = SessionSchema(
         auth=authenticator_of(request).mode,
         user_id=user_id,
         can_sign_in=sessions_of(request) is not None,
         expires=None if session is None else format_instant(session.expires_ms),
     )
-    return respond(message, answer.model_dump(mode="json"), headers={"Cache-Control": "no-store"})
+    return respond(message, found.model_dump(mode="json"), headers={"Cache-Control": "no-store"})

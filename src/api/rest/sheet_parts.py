@@ -8,10 +8,10 @@ from typing import Any, Final
 from src.api.rest.presenting import present_result
 from src.api.rest.tables import present_fills, present_series, present_trades
 from src.api.rest.tearsheet_schemas import (
-    CostBreakdownAnswer,
-    DrawdownAnswer,
-    MonthlyReturnsAnswer,
-    ReturnDistributionAnswer,
+    CostBreakdownSchema,
+    DrawdownSchema,
+    MonthlyReturnsSchema,
+    ReturnDistributionSchema,
 )
 from src.domain.runs import BacktestResult
 from src.domain.tearsheet import RANGED_COLUMNS, ResultSeries, SeriesRequest, TradeOrder
@@ -51,10 +51,10 @@ async def collect_sheet(
     return series, {
         "run": present_result(result, has_rows=False),
         "overview": _without_ranges(present_series(series)),
-        "months": MonthlyReturnsAnswer.of(months),
-        "drawdowns": {"items": [DrawdownAnswer.of(period) for period in drawdowns]},
-        "distribution": ReturnDistributionAnswer.of(distribution),
-        "costs": CostBreakdownAnswer.of(costs),
+        "months": MonthlyReturnsSchema.of(months),
+        "drawdowns": {"items": [DrawdownSchema.of(period) for period in drawdowns]},
+        "distribution": ReturnDistributionSchema.of(distribution),
+        "costs": CostBreakdownSchema.of(costs),
         "trades": {"items": present_trades(trades[:WORST_TRADES]), "total": len(trades)},
         "fills": {"items": present_fills(fills if len(fills) <= MAX_FILLS else fills[:0]), "total": len(fills)},
     }

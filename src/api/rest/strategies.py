@@ -8,11 +8,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from src.api.requests.rules import check_rules
-from src.api.rest.answer_model import Answer, answer_for
 from src.api.rest.bodies import read_rules_body
 from src.api.rest.body_models import check_json
 from src.api.rest.presenting import respond
 from src.api.rest.queries import NamedQueryRoute
+from src.api.rest.response_schema import ResponseSchema, schema_for
 from src.api.rest.schemas import BODY_ERRORS, Envelope, described_by, error_responses, rules_body
 from src.domain import errors
 from src.domain.catalog import StrategyCatalog
@@ -23,17 +23,17 @@ router = APIRouter(prefix="/api/strategies", tags=["strategies"], route_class=Na
 
 if TYPE_CHECKING:
 
-    class CatalogAnswer(Answer):
+    class CatalogSchema(ResponseSchema):
         pass
 
-    class RuleReportAnswer(Answer):
+    class RuleReportSchema(ResponseSchema):
         pass
 else:
-    CatalogAnswer = answer_for(StrategyCatalog)
-    RuleReportAnswer = answer_for(RuleReport)
+    CatalogSchema = schema_for(StrategyCatalog)
+    RuleReportSchema = schema_for(RuleReport)
 
 
-@router.get("", summary="List strategies and indicators", response_model=Envelope[CatalogAnswer])
+@router.get("", summary="List strategies and indicators", response_model=Envelope[CatalogSchema])
 async def list_strategies() -> Response:
     """List the strategies and the indicators with their parameters, and the functions and columns of rules.
 
@@ -41,13 +41,13 @@ async def list_strategies() -> Response:
     """
     catalog = build_catalog()
     count = len(catalog.strategies)
-    return respond(f"{count} strategies, {len(catalog.indicators)} indicators", CatalogAnswer.of(catalog))
+    return respond(f"{count} strategies, {len(catalog.indicators)} indicators", CatalogSchema.of(catalog))
 
 
 @router.post(
     "/check",
     summary="Check rules without a backtest",
-    response_model=Envelope[RuleReportAnswer],
+    response_model=Envelope[RuleReportSchema],
     openapi_extra=described_by(rules_body),
     responses=error_responses(
         errors.MalformedRequest, errors.InvalidInput, errors.TooLarge, errors.UnsupportedFormat, extra=BODY_ERRORS
@@ -59,4 +59,4 @@ async def describe_rules(request: Request) -> Response:
     report = check_rules(read_rules_body(await request.body()))
     count = len(report.faults)
     message = f"{count} fault(s)" if count else "The rules can be traded"
-    return respond(message, RuleReportAnswer.of(report))
+    return respond(message, RuleReportSchema.of(report))

@@ -17,21 +17,21 @@ from src.api.rest.backtests import FirstInFormat, Offset
 from src.api.rest.body_models import check_json
 from src.api.rest.formats import FORMAT_RESPONSES, Format, FormatParameter, choose_format, respond_file
 from src.api.rest.job_schemas import (
-    EstimateAnswer,
-    FoldAnswer,
-    HeatMapAnswer,
-    JobAnswer,
-    SweepAnswer,
-    SweepConclusionAnswer,
-    SweepRowAnswer,
-    WalkForwardAnswer,
-    WalkForwardConclusionAnswer,
+    EstimateSchema,
+    FoldSchema,
+    HeatMapSchema,
+    JobSchema,
+    SweepConclusionSchema,
+    SweepRowSchema,
+    SweepSchema,
+    WalkForwardConclusionSchema,
+    WalkForwardSchema,
 )
 from src.api.rest.jobs import STARTED, IdempotencyKey, JobUser, choose_key, describe_job, respond_started
 from src.api.rest.paging import PAGE_ROWS
 from src.api.rest.presenting import present_result, respond
 from src.api.rest.queries import NamedQueryRoute
-from src.api.rest.result_schemas import DeflationAnswer, ResultAnswer
+from src.api.rest.result_schemas import DeflationSchema, ResultSchema
 from src.api.rest.schemas import (
     BODY_ERRORS,
     MARKET_ERRORS,
@@ -90,7 +90,7 @@ def _walk_forward_body() -> dict[str, Any]:
     "/sweeps",
     summary="Start a sweep of parameters",
     status_code=202,
-    response_model=Envelope[JobAnswer],
+    response_model=Envelope[JobSchema],
     openapi_extra=described_by(_sweep_body),
     responses={**STARTED, **_START_ERRORS},
 )
@@ -105,7 +105,7 @@ async def start_sweep(request: Request, idempotency_key: IdempotencyKey = None) 
 @router.post(
     "/sweeps/estimate",
     summary="Estimate what a sweep costs",
-    response_model=Envelope[EstimateAnswer],
+    response_model=Envelope[EstimateSchema],
     openapi_extra=described_by(_sweep_body),
     responses=_START_ERRORS,
 )
@@ -114,13 +114,13 @@ async def estimate_sweep(request: Request) -> Response:
     check_json(request.headers.get("content-type", ""))
     wanted, _ = read_sweep(await request.body(), max_bars=max_bars_of(request))
     estimate = await services_of(request).sweeps.estimate(wanted)
-    return respond(f"{estimate.combinations} combination(s)", EstimateAnswer.of(estimate))
+    return respond(f"{estimate.combinations} combination(s)", EstimateSchema.of(estimate))
 
 
 @router.get(
     "/sweeps/{sweep_id}",
     summary="Read a sweep and what it found",
-    response_model=Envelope[SweepAnswer],
+    response_model=Envelope[SweepSchema],
     responses=_READ_ERRORS,
 )
 async def get_sweep(request: Request, sweep_id: SweepId) -> Response:
@@ -132,8 +132,8 @@ async def get_sweep(request: Request, sweep_id: SweepId) -> Response:
     found = {
         "job": await describe_job(request, sweep.job),
         "settings": echo_sweep(sweep.request),
-        "conclusion": None if conclusion is None else SweepConclusionAnswer.of(conclusion),
-        "deflation": None if deflation is None else DeflationAnswer.of(deflation),
+        "conclusion": None if conclusion is None else SweepConclusionSchema.of(conclusion),
+        "deflation": None if deflation is None else DeflationSchema.of(deflation),
     }
     return respond(f"Sweep {sweep.job.state.lower()}", found)
 
@@ -141,7 +141,7 @@ async def get_sweep(request: Request, sweep_id: SweepId) -> Response:
 @router.get(
     "/sweeps/{sweep_id}/rows",
     summary="List rows of a sweep",
-    response_model=Envelope[Page[SweepRowAnswer]],
+    response_model=Envelope[Page[SweepRowSchema]],
     responses={**FORMAT_RESPONSES, **_READ_ERRORS},
 )
 async def list_sweep_rows(
@@ -184,7 +184,7 @@ async def list_sweep_rows(
 @router.post(
     "/sweeps/{sweep_id}/rows/{row}/run",
     summary="Run a row of a sweep and store its result",
-    response_model=Envelope[ResultAnswer],
+    response_model=Envelope[ResultSchema],
     responses=error_responses(
         errors.InvalidInput,
         errors.JobNotFound,
@@ -216,7 +216,7 @@ async def run_sweep_row(
 @router.get(
     "/sweeps/{sweep_id}/heat-map",
     summary="Read a metric over two parameters",
-    response_model=Envelope[HeatMapAnswer],
+    response_model=Envelope[HeatMapSchema],
     responses=_READ_ERRORS,
 )
 async def get_heat_map(
@@ -244,7 +244,7 @@ async def get_heat_map(
     "/walk-forwards",
     summary="Start a walk-forward",
     status_code=202,
-    response_model=Envelope[JobAnswer],
+    response_model=Envelope[JobSchema],
     openapi_extra=described_by(_walk_forward_body),
     responses={**STARTED, **_START_ERRORS},
 )
@@ -259,7 +259,7 @@ async def start_walk_forward(request: Request, idempotency_key: IdempotencyKey =
 @router.get(
     "/walk-forwards/{walk_forward_id}",
     summary="Read a walk-forward and its folds",
-    response_model=Envelope[WalkForwardAnswer],
+    response_model=Envelope[WalkForwardSchema],
     responses=_READ_ERRORS,
 )
 async def get_walk_forward(request: Request, walk_forward_id: SweepId) -> Response:
@@ -268,8 +268,8 @@ async def get_walk_forward(request: Request, walk_forward_id: SweepId) -> Respon
     found = {
         "job": await describe_job(request, walk.job),
         "settings": echo_walk_forward(walk.request),
-        "folds": [FoldAnswer.of(fold) for fold in walk.folds],
-        "conclusion": None if walk.conclusion is None else WalkForwardConclusionAnswer.of(walk.conclusion),
+        "folds": [FoldSchema.of(fold) for fold in walk.folds],
+        "conclusion": None if walk.conclusion is None else WalkForwardConclusionSchema.of(walk.conclusion),
     }
     return respond(f"Walk-forward {walk.job.state.lower()}", found)
 

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from src.api.answers import PendingTable
+from src.api.json_responses import PendingTable
 from src.api.rows.columns import ColumnList, ColumnTable
 from src.api.rows.tables import Columns, equity_columns, fill_columns, series_columns, trade_columns
 from src.domain.runs import BacktestResult

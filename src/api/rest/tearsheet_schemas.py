@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from src.api.components import name_of_kind
-from src.api.rest.answer_model import Answer, answer_for
-from src.api.rest.result_schemas import FillRow, ResultAnswer, TradeRow
+from src.api.rest.response_schema import ResponseSchema, schema_for
+from src.api.rest.result_schemas import FillRow, ResultSchema, TradeRow
 from src.domain.tearsheet import (
     RANGED_COLUMNS,
     SERIES_COLUMNS,
@@ -35,37 +35,37 @@ def _series_fields() -> Iterator[tuple[str, Any]]:
 
 
 if TYPE_CHECKING:
-    MonthlyReturnsAnswer = Answer
-    DrawdownAnswer = Answer
-    ReturnDistributionAnswer = Answer
-    CostBreakdownAnswer = Answer
-    SeriesColumnsAnswer = BaseModel
+    MonthlyReturnsSchema = ResponseSchema
+    DrawdownSchema = ResponseSchema
+    ReturnDistributionSchema = ResponseSchema
+    CostBreakdownSchema = ResponseSchema
+    SeriesColumnsSchema = BaseModel
 else:
-    MonthlyReturnsAnswer = answer_for(MonthlyReturns)
-    DrawdownAnswer = answer_for(DrawdownPeriod)
-    ReturnDistributionAnswer = answer_for(ReturnDistribution)
-    CostBreakdownAnswer = answer_for(CostBreakdown)
-    SeriesColumnsAnswer = create_model(
-        "SeriesColumnsAnswer",
+    MonthlyReturnsSchema = schema_for(MonthlyReturns)
+    DrawdownSchema = schema_for(DrawdownPeriod)
+    ReturnDistributionSchema = schema_for(ReturnDistribution)
+    CostBreakdownSchema = schema_for(CostBreakdown)
+    SeriesColumnsSchema = create_model(
+        "SeriesColumnsSchema",
         __base__=BaseModel,
         __doc__="The columns that were asked for, oldest row first; null if one has no values.",
         **dict(_series_fields()),
     )
 
 
-class SeriesAnswer(BaseModel):
+class SeriesSchema(BaseModel):
     """Rows of a result, column by column."""
 
-    columns: SeriesColumnsAnswer = Field(description="The columns that were asked for, all of one length.")
+    columns: SeriesColumnsSchema = Field(description="The columns that were asked for, all of one length.")
     total: int = Field(description="Bars of the range.")
     bars_per_point: int = Field(description="Bars of each row; the last row may have fewer.")
     warnings: list[str] = Field(description="Why columns are null although they should have values, in sentences.")
 
 
-class DrawdownsAnswer(BaseModel):
+class DrawdownsSchema(BaseModel):
     """The deepest drawdowns of equity."""
 
-    items: list[DrawdownAnswer] = Field(description="The drawdowns, the deepest first.")
+    items: list[DrawdownSchema] = Field(description="The drawdowns, the deepest first.")
 
 
 class FirstRows(BaseModel, Generic[Row]):
@@ -81,14 +81,14 @@ class FirstRows(BaseModel, Generic[Row]):
         return f"First{name_of_kind(params[0])}s"
 
 
-class TearSheetAnswer(BaseModel):
+class TearSheetSchema(BaseModel):
     """What the page of a result shows at first."""
 
-    run: ResultAnswer = Field(description="The result without its rows.")
-    overview: SeriesAnswer = Field(description="Rows of the whole run, reduced to points.")
-    months: MonthlyReturnsAnswer = Field(description="The returns by calendar month.")
-    drawdowns: DrawdownsAnswer = Field(description="The 10 deepest drawdowns.")
-    distribution: ReturnDistributionAnswer = Field(description="The returns per bar.")
-    costs: CostBreakdownAnswer = Field(description="The profit before and after costs.")
+    run: ResultSchema = Field(description="The result without its rows.")
+    overview: SeriesSchema = Field(description="Rows of the whole run, reduced to points.")
+    months: MonthlyReturnsSchema = Field(description="The returns by calendar month.")
+    drawdowns: DrawdownsSchema = Field(description="The 10 deepest drawdowns.")
+    distribution: ReturnDistributionSchema = Field(description="The returns per bar.")
+    costs: CostBreakdownSchema = Field(description="The profit before and after costs.")
     trades: FirstRows[TradeRow] = Field(description="The 10 worst trades.")
     fills: FirstRows[FillRow] = Field(description="All fills, or none if there are more than 1,500.")

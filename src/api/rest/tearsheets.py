@@ -19,13 +19,13 @@ from src.api.rest.schemas import MARKET_ERRORS, Envelope, error_responses
 from src.api.rest.sheet_parts import POINTS, collect_sheet, sheet_columns
 from src.api.rest.tables import present_series
 from src.api.rest.tearsheet_schemas import (
-    CostBreakdownAnswer,
-    DrawdownAnswer,
-    DrawdownsAnswer,
-    MonthlyReturnsAnswer,
-    ReturnDistributionAnswer,
-    SeriesAnswer,
-    TearSheetAnswer,
+    CostBreakdownSchema,
+    DrawdownSchema,
+    DrawdownsSchema,
+    MonthlyReturnsSchema,
+    ReturnDistributionSchema,
+    SeriesSchema,
+    TearSheetSchema,
 )
 from src.api.rows.tables import drawdown_columns, month_columns, series_columns
 from src.api.spelling import camel_case
@@ -70,7 +70,7 @@ _BAR_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, errors
 @router.get(
     "/{result_id}/series",
     summary="Read rows of a result as columns",
-    response_model=Envelope[SeriesAnswer],
+    response_model=Envelope[SeriesSchema],
     responses={**FORMAT_RESPONSES, **NOT_MODIFIED, **_BAR_ERRORS},
 )
 async def get_series(
@@ -114,7 +114,7 @@ async def get_series(
 @router.get(
     "/{result_id}/months",
     summary="Read monthly returns",
-    response_model=Envelope[MonthlyReturnsAnswer],
+    response_model=Envelope[MonthlyReturnsSchema],
     responses={**FORMAT_RESPONSES, **NOT_MODIFIED, **_ERRORS},
 )
 async def get_months(request: Request, result_id: ResultId, format: FormatParameter = None) -> Response:
@@ -130,13 +130,13 @@ async def get_months(request: Request, result_id: ResultId, format: FormatParame
     found = await services.tearsheets.months(await services.results.get(result_id))
     if chosen is not Format.JSON:
         return await respond_file("months", month_columns(found), len(found.years), chosen, headers, warnings=())
-    return respond("Months found", MonthlyReturnsAnswer.of(found), headers=headers)
+    return respond("Months found", MonthlyReturnsSchema.of(found), headers=headers)
 
 
 @router.get(
     "/{result_id}/drawdowns",
     summary="Read the deepest drawdowns",
-    response_model=Envelope[DrawdownsAnswer],
+    response_model=Envelope[DrawdownsSchema],
     responses={**FORMAT_RESPONSES, **NOT_MODIFIED, **_ERRORS},
 )
 async def get_drawdowns(
@@ -154,14 +154,14 @@ async def get_drawdowns(
     found = await services.tearsheets.drawdowns(await services.results.get(result_id), first=first)
     if chosen is not Format.JSON:
         return await respond_file("drawdowns", drawdown_columns(found), len(found), chosen, headers, warnings=())
-    items = [DrawdownAnswer.of(period) for period in found]
+    items = [DrawdownSchema.of(period) for period in found]
     return respond(f"{len(items)} drawdown(s)", {"items": items}, headers=headers)
 
 
 @router.get(
     "/{result_id}/distribution",
     summary="Read the distribution of returns",
-    response_model=Envelope[ReturnDistributionAnswer],
+    response_model=Envelope[ReturnDistributionSchema],
     responses={**NOT_MODIFIED, **_ERRORS},
 )
 async def get_distribution(request: Request, result_id: ResultId) -> Response:
@@ -171,13 +171,13 @@ async def get_distribution(request: Request, result_id: ResultId) -> Response:
         return Response(status_code=304, headers=headers)
     services = services_of(request)
     found = await services.tearsheets.distribution(await services.results.get(result_id))
-    return respond("Distribution found", ReturnDistributionAnswer.of(found), headers=headers)
+    return respond("Distribution found", ReturnDistributionSchema.of(found), headers=headers)
 
 
 @router.get(
     "/{result_id}/costs",
     summary="Read what costs took",
-    response_model=Envelope[CostBreakdownAnswer],
+    response_model=Envelope[CostBreakdownSchema],
     responses={**NOT_MODIFIED, **_ERRORS},
 )
 async def get_costs(request: Request, result_id: ResultId) -> Response:
@@ -187,13 +187,13 @@ async def get_costs(request: Request, result_id: ResultId) -> Response:
         return Response(status_code=304, headers=headers)
     services = services_of(request)
     found = await services.tearsheets.costs(await services.results.get(result_id))
-    return respond("Costs found", CostBreakdownAnswer.of(found), headers=headers)
+    return respond("Costs found", CostBreakdownSchema.of(found), headers=headers)
 
 
 @router.get(
     "/{result_id}/tearsheet",
     summary="Read what a run's page shows at first",
-    response_model=Envelope[TearSheetAnswer],
+    response_model=Envelope[TearSheetSchema],
     responses={**NOT_MODIFIED, **_BAR_ERRORS},
 )
 async def get_tear_sheet(request: Request, result_id: ResultId, points: Points = None) -> Response:

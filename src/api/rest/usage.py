@@ -11,9 +11,9 @@ from starlette.responses import Response
 from src.api.allowance import sender_of
 from src.api.dependencies import services_of
 from src.api.rest import values
-from src.api.rest.answer_model import Answer
 from src.api.rest.presenting import respond
 from src.api.rest.queries import NamedQueryRoute
+from src.api.rest.response_schema import ResponseSchema
 from src.api.rest.schemas import Envelope, error_responses
 from src.api.usage import present_rates, present_stored
 from src.domain import errors
@@ -21,7 +21,7 @@ from src.domain import errors
 router = APIRouter(prefix="/api/usage", tags=["operations"], route_class=NamedQueryRoute)
 
 
-class RateUseAnswer(Answer):
+class RateUseSchema(ResponseSchema):
     """What is used of one limit per time, in the process that responds."""
 
     name: str = Field(description="requests, uploads or core-seconds.")
@@ -35,7 +35,7 @@ class RateUseAnswer(Answer):
     setting: str = Field(description="The operator's setting.")
 
 
-class StoredUseAnswer(Answer):
+class StoredUseSchema(ResponseSchema):
     """What is stored of one kind."""
 
     name: str = Field(description="results, jobs, trials, models or datasets.")
@@ -45,18 +45,18 @@ class StoredUseAnswer(Answer):
     max_mb: float | None = Field(description="The size that they may have, MiB; null if only their number is limited.")
 
 
-class UsageAnswer(Answer):
+class UsageSchema(ResponseSchema):
     """What a user has used."""
 
     user_id: str = Field(description="Whose usage it is.")
-    limits: list[RateUseAnswer] = Field(description="The limits per time that are set; empty if there are none.")
-    stored: list[StoredUseAnswer] = Field(description="What is stored, with its quota.")
+    limits: list[RateUseSchema] = Field(description="The limits per time that are set; empty if there are none.")
+    stored: list[StoredUseSchema] = Field(description="What is stored, with its quota.")
 
 
 @router.get(
     "",
     summary="Show what is used of the limits",
-    response_model=Envelope[UsageAnswer],
+    response_model=Envelope[UsageSchema],
     responses=error_responses(errors.InvalidInput, errors.StoreUnavailable),
 )
 async def get_usage(

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from src.api.answers import PendingTable
+from src.api.json_responses import PendingTable
 
 ScalarName = Literal["Float", "Int", "Boolean", "String", "JSON"]
 TimeUnit = Literal["ms", "s"]

@@ -114,14 +114,14 @@ class BarFileReader:
             answer_bytes=self._max_rows * _COLUMNS * 8 + _HEAD_BYTES,
         )
         async with self._queue.slot(user_id):
-            with tempfile.TemporaryFile(dir=self._folder) as answer:
-                await self._run(file, task, answer)
-                return await asyncio.to_thread(_read_answer, answer, self._max_rows)
+            with tempfile.TemporaryFile(dir=self._folder) as reply:
+                await self._run(file, task, reply)
+                return await asyncio.to_thread(_read_reply, reply, self._max_rows)
 
-    async def _run(self, file: IO[bytes], task: Task, answer: IO[bytes]) -> None:
+    async def _run(self, file: IO[bytes], task: Task, reply: IO[bytes]) -> None:
         switch = KillSwitch()
         try:
-            code, complaint = await asyncio.to_thread(_run_child, file, task, answer, self._timeout_s, switch)
+            code, complaint = await asyncio.to_thread(_run_child, file, task, reply, self._timeout_s, switch)
         except subprocess.TimeoutExpired:
             raise TimedOut(
                 "Reading the file took longer than {most:g} s. Send a smaller one.", most=self._timeout_s
@@ -133,7 +133,7 @@ class BarFileReader:
             raise InvalidInput("The file made its reader fail. It is damaged, or no file of bars.", field="file")
 
 
-def _run_child(file: IO[bytes], task: Task, answer: IO[bytes], timeout_s: float, switch: KillSwitch) -> tuple[int, str]:
+def _run_child(file: IO[bytes], task: Task, reply: IO[bytes], timeout_s: float, switch: KillSwitch) -> tuple[int, str]:
     """Return the exit code and the standard error of the child; raises TimeoutExpired."""
     file.seek(0)
     child = start_child(
@@ -142,7 +142,7 @@ def _run_child(file: IO[bytes], task: Task, answer: IO[bytes], timeout_s: float,
         environment=_ENVIRONMENT,
         inherited=_FROM_SERVER,
         stdin=file,
-        stdout=answer,
+        stdout=reply,
         stderr=subprocess.PIPE,
     )
     switch.watch(child)
@@ -155,10 +155,10 @@ def _run_child(file: IO[bytes], task: Task, answer: IO[bytes], timeout_s: float,
     return child.returncode, complaint.decode("ascii", "backslashreplace")
 
 
-def _read_answer(answer: IO[bytes], max_rows: int) -> BarFileRows:
+def _read_reply(reply: IO[bytes], max_rows: int) -> BarFileRows:
     """Check the child's reply, which may be hostile, and read its columns."""
-    answer.seek(0)
-    head = json.loads(answer.readline(_HEAD_BYTES))
+    reply.seek(0)
+    head = json.loads(reply.readline(_HEAD_BYTES))
     if "rejected" in head:
         raise _rejection(list(head["rejected"]), str(head["fault"]), str(head["field"]))
     rows, kinds = int(head["rows"]), dict(head["columns"])
@@ -169,10 +169,10 @@ def _read_answer(answer: IO[bytes], max_rows: int) -> BarFileRows:
     columns = {}
     for role in kinds:
         dtype = np.dtype("<f8" if role in (*NUMBER_ROLES, RATE) else "<i8")
-        content = answer.read(rows * dtype.itemsize)
+        content = reply.read(rows * dtype.itemsize)
         columns[role] = np.frombuffer(content, dtype=dtype, count=rows)
-    if answer.read(1):
-        raise ValueError("the reader's answer is longer than its table")
+    if reply.read(1):
+        raise ValueError("the reader's reply is longer than its table")
     return BarFileRows(
         columns=columns,
         units=tuple(map(str, head["units"])),

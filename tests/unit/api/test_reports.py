@@ -16,8 +16,8 @@ from graphql import GraphQLEnumType, GraphQLObjectType, GraphQLSchema, get_named
 from src.api.graphql.limits import DocumentLimits
 from src.api.graphql.reports import report_type
 from src.api.graphql.schema import build_schema
-from src.api.rest.answer_model import answer_for
-from src.api.rest.result_schemas import SampleAnswer
+from src.api.rest.response_schema import schema_for
+from src.api.rest.result_schemas import SampleSchema
 from src.api.spelling import camel_case
 from src.domain.confidence import Confidence
 from src.domain.instants import format_instant
@@ -201,7 +201,7 @@ def test_types_have_declared_fields_and_texts(kind: type) -> None:
     assert {name: field.description for name, field in graphql.items()} == {
         camel_case(name): text for name, text in declared.items()
     }
-    schema = answer_for(kind, **({} if kind is not SampleResult else {"metrics": SampleAnswer}))
+    schema = schema_for(kind, **({} if kind is not SampleResult else {"metrics": SampleSchema}))
     assert {name: field.description for name, field in schema.model_fields.items()} == declared
 
 
@@ -297,16 +297,16 @@ def test_graphql_type_is_made_of_any_report() -> None:
 
 
 def test_rest_answer_is_made_of_any_report() -> None:
-    shown = answer_for(Bush)
+    shown = schema_for(Bush)
     twigs = SHOWN_TWIGS[0] | {"names": ("a", "b")}, SHOWN_TWIGS[1] | {"names": ()}
     assert shown.of(BUSH) == {
         "planted": "1970-01-01T00:00:00Z", "height": 1.5, "twigs": [*twigs], "best": None,
     }  # fmt: skip
     schema = shown.model_json_schema(mode="serialization")
-    assert schema["title"] == "BushAnswer"
+    assert schema["title"] == "BushSchema"
     assert schema["description"] == "A bush of twigs."
-    assert schema["$defs"]["TwigAnswer"]["description"] == "A twig."
-    assert set(schema["$defs"]["TwigAnswer"]["properties"]) == {"cut", "names"}
+    assert schema["$defs"]["TwigSchema"]["description"] == "A twig."
+    assert set(schema["$defs"]["TwigSchema"]["properties"]) == {"cut", "names"}
 
 
 def test_reports_are_read_without_a_copy() -> None:

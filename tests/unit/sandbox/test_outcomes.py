@@ -133,7 +133,7 @@ def test_child_killed_at_deadline_is_timed_out() -> None:
         (signal.SIGSEGV, "crashed"),
         (signal.SIGUSR1, "signal 10"),
         (40, "signal 40"),
-        (3 << 8, "before it had answered"),
+        (3 << 8, "before it had replied"),
     ],
 )
 def test_each_death_of_child_gives_its_reason(wait_status: int, words: str) -> None:

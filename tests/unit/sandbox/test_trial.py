@@ -97,7 +97,7 @@ def test_model_of_unknown_width_is_tried_on_all_columns() -> None:
             lambda _: [].missing,
             "In the words of the file or its library: \"AttributeError: 'list' object has no attribute 'missing'\".",
         ),
-        (lambda table: np.zeros((len(table), 14)), "The model answers 301 rows with an array of shape 301 × 14."),
+        (lambda table: np.zeros((len(table), 14)), "The model returns 301 rows with an array of shape 301 × 14."),
         (lambda table: np.full(len(table), np.inf), "The model's prediction for row 0 is not a finite number."),
     ],
 )

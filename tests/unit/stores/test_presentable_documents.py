@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from graphql import GraphQLObjectType, get_named_type
 
-from src.api.answers import JsonText
 from src.api.graphql.limits import DocumentLimits
 from src.api.graphql.schema import build_schema
+from src.api.json_responses import JsonText
 from src.api.rest.presenting import present_summary
 from src.domain.instants import MAX_TIME_MS, MIN_TIME_MS
 from src.domain.runs import ResultPage, ResultSummary

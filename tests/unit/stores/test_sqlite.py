@@ -186,7 +186,7 @@ async def test_failed_write_leaves_no_rows(store: SqliteStore, path: Path) -> No
         )
     other.close()
     # FAIL, unlike ABORT, keeps the rows written before it, until our own rollback.
-    with pytest.raises(StoreUnavailable, match="it answered with an error"):
+    with pytest.raises(StoreUnavailable, match="it returned an error"):
         await store.save(make_result(id="half"))
     with sqlite3.connect(path) as other:
         other.execute("DROP TRIGGER fail")

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strawberry.extensions import SchemaExtension
 
-from src.api.answers import JsonText
 from src.api.graphql.columns import ColumnExecutor, RowColumns
+from src.api.json_responses import JsonText
 from src.api.rows.columns import (
     boolean_column,
     float_column,

@@ -50,7 +50,7 @@ def test_requests_of_known_callers_may_leave_users_out(known: dict[str, Any], un
     changed = {name for name in schemas if schemas[name].get("required") != before[name].get("required")}
     assert {"BacktestChoice", "ModelBacktestRequest"} <= changed
     # What is returned always names its user.
-    assert [name for name in changed if name.endswith(("Answer", "Response"))] == []
+    assert [name for name in changed if name.endswith(("Schema", "Response"))] == []
 
 
 def test_every_protected_operation_names_its_ways(known: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import orjson
 import pytest
 
-from src.api.answers import JsonText
+from src.api.json_responses import JsonText
 from src.api.rest.presenting import (
     present_result,
     present_summary,

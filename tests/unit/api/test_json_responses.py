@@ -8,8 +8,8 @@ import orjson
 import pytest
 from starlette.types import Message
 
-from src.api.answers import JsonResponse, JsonText
 from src.api.graphql.columns import CompletedRows
+from src.api.json_responses import JsonResponse, JsonText
 from src.api.rows.columns import float_column, int_column, time_column
 
 

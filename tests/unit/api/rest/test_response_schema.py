@@ -12,12 +12,12 @@ import orjson
 import pytest
 from pydantic import BaseModel, Field
 
-from src.api.answers import JsonText
-from src.api.rest.answer_model import Answer, Instant, at
-from src.api.rest.data_schemas import DatasetAnswer, DownloadAnswer, QualityAnswer
+from src.api.json_responses import JsonText
+from src.api.rest.data_schemas import DatasetSchema, DownloadSchema, QualitySchema
 from src.api.rest.presenting import present_rerun, present_result, present_summary
-from src.api.rest.result_schemas import RerunAnswer, ResultAnswer, SummaryAnswer
-from src.api.rest.schemas import ModelFileAnswer
+from src.api.rest.response_schema import Instant, ResponseSchema, at
+from src.api.rest.result_schemas import RerunSchema, ResultSchema, SummarySchema
+from src.api.rest.schemas import ModelFileSchema
 from src.domain.bar_quality import DataQuality, Gap, Jump, RejectedRow
 from src.domain.datasets import Dataset
 from src.domain.intervals import INTERVALS
@@ -29,14 +29,14 @@ from src.domain.strategy import ModelParams
 from tests.factories import START_MS, make_request, make_result
 
 
-class Leaf(Answer):
+class Leaf(ResponseSchema):
     """A leaf."""
 
     time: Instant = at("time_ms", "When.")
     last: Instant | None = at("last_ms", "When, if known.")
 
 
-class Tree(Answer):
+class Tree(ResponseSchema):
     """A tree."""
 
     name: str = Field(description="Its name.")
@@ -63,7 +63,7 @@ def test_fields_are_read_by_their_paths() -> None:
 
 
 def test_part_with_one_field_is_read_alike() -> None:
-    class Twig(Answer):
+    class Twig(ResponseSchema):
         """A twig."""
 
         length: int = Field(description="Its length.")
@@ -116,26 +116,26 @@ MODEL = make_result(request=make_request(strategy=ModelParams(threshold=1, featu
 @pytest.mark.parametrize(
     ("schema", "answer"),
     [
-        (ResultAnswer, present_result(RESULT)),
-        (ResultAnswer, present_result(CHECKED, max_rows=3)),
-        (ResultAnswer, present_result(MODEL)),
-        (SummaryAnswer, present_summary(RESULT)),  # type: ignore[arg-type]
-        (RerunAnswer, present_rerun(Rerun(original_id="a", result=RESULT, differences=("signals",)))),
-        (QualityAnswer, QualityAnswer.of(QUALITY)),
-        (QualityAnswer, QualityAnswer.of(DataQuality(expected_bars=1, present_bars=1))),
-        (ModelFileAnswer, ModelFileAnswer.of(MODEL_FILE)),
-        (ModelFileAnswer, ModelFileAnswer.of(replace(MODEL_FILE, description=DESCRIPTION))),
+        (ResultSchema, present_result(RESULT)),
+        (ResultSchema, present_result(CHECKED, max_rows=3)),
+        (ResultSchema, present_result(MODEL)),
+        (SummarySchema, present_summary(RESULT)),  # type: ignore[arg-type]
+        (RerunSchema, present_rerun(Rerun(original_id="a", result=RESULT, differences=("signals",)))),
+        (QualitySchema, QualitySchema.of(QUALITY)),
+        (QualitySchema, QualitySchema.of(DataQuality(expected_bars=1, present_bars=1))),
+        (ModelFileSchema, ModelFileSchema.of(MODEL_FILE)),
+        (ModelFileSchema, ModelFileSchema.of(replace(MODEL_FILE, description=DESCRIPTION))),
         (
-            DownloadAnswer,
-            DownloadAnswer.of(
+            DownloadSchema,
+            DownloadSchema.of(
                 FetchProgress(
                     symbol="A", interval="1d", done_bars=1, expected_bars=4, ways=("REST",), started_ms=START_MS
                 )
             ),
         ),
         (
-            DatasetAnswer,
-            DatasetAnswer.of(
+            DatasetSchema,
+            DatasetSchema.of(
                 Dataset(
                     name="mine",
                     user_id="alice",
@@ -161,7 +161,7 @@ def test_responses_have_the_declared_shape(schema: type[BaseModel], answer: Any)
 
 
 def test_model_file_is_shown_with_its_paths() -> None:
-    shown = ModelFileAnswer.of(replace(MODEL_FILE, description=DESCRIPTION))
+    shown = ModelFileSchema.of(replace(MODEL_FILE, description=DESCRIPTION))
     assert shown["filename"] == "alice_m_1.onnx"
     assert shown["file_path"] == "/srv/storage/alice/alice_m_1.onnx"
     assert shown["relative_path"] == "storage/alice/alice_m_1.onnx"
@@ -170,7 +170,7 @@ def test_model_file_is_shown_with_its_paths() -> None:
 
 
 def test_missing_bars_are_those_of_all_gaps() -> None:
-    shown = QualityAnswer.of(QUALITY)
+    shown = QualitySchema.of(QUALITY)
     assert (shown["missing_bars"], shown["first_open"], shown["last_close"]) == (7, None, "2020-09-13T12:26:40Z")
 
 

@@ -17,7 +17,7 @@ from src.domain.instants import format_instant
 from src.domain.reported import INSTANT, ReportedField, reported_fields
 
 
-class Answer(BaseModel):
+class ResponseSchema(BaseModel):
     """A part of a response, described for OpenAPI; `of` makes it, without validation, from a domain value."""
 
     model_config = ConfigDict(protected_namespaces=())
@@ -40,34 +40,34 @@ class Written:
     write: Callable[[Any], object]
 
 
-def answer_for(kind: type[Any], **others: type[Answer]) -> type[Answer]:
-    """Return the response part of a report of the domain, with the same fields; it has the report's name + Answer.
+def schema_for(kind: type[Any], **others: type[ResponseSchema]) -> type[ResponseSchema]:
+    """Return the response part of a report of the domain, with the same fields; it has the report's name + Schema.
 
     `others` are the parts of its fields that are not reports.
     """
-    return _answer_for(typing.cast("typing.Hashable", kind), tuple(others.items()))
+    return _schema_for(typing.cast("typing.Hashable", kind), tuple(others.items()))
 
 
 @cache
-def _answer_for(kind: Any, others: tuple[tuple[str, type[Answer]], ...]) -> type[Answer]:
+def _schema_for(kind: Any, others: tuple[tuple[str, type[ResponseSchema]], ...]) -> type[ResponseSchema]:
     found: dict[str, Any] = {}
     for item in reported_fields(kind):
         shown: Any = dict(others).get(item.name) or _shown_kind(item, others)
         shown = list[shown] if item.is_list else shown
         found[item.public_name] = (shown | None if item.is_optional else shown, at(item.name, item.description))
     paragraph = " ".join((kind.__doc__ or "").split("\n\n", 1)[0].split())
-    return create_model(f"{kind.__name__}Answer", __base__=Answer, __doc__=paragraph, **found)
+    return create_model(f"{kind.__name__}Schema", __base__=ResponseSchema, __doc__=paragraph, **found)
 
 
 _PARAMETER_VALUES: Final = any_object("ParameterValues", "Values of parameters, by name.")
 
 
-def _shown_kind(item: ReportedField, others: tuple[tuple[str, type[Answer]], ...]) -> Any:
+def _shown_kind(item: ReportedField, others: tuple[tuple[str, type[ResponseSchema]], ...]) -> Any:
     if item.unit == INSTANT:
         return Instant
     if typing.get_origin(item.kind) is Mapping:
         return Annotated[dict[str, Any], WithJsonSchema(_PARAMETER_VALUES)]
-    return _answer_for(item.kind, others) if item.is_report else item.kind
+    return _schema_for(item.kind, others) if item.is_report else item.kind
 
 
 Instant = Annotated[str, Written(format_instant)]
@@ -75,7 +75,7 @@ Instant = Annotated[str, Written(format_instant)]
 
 
 @cache
-def _presenter(cls: type[Answer]) -> Callable[[object], dict[str, object]]:
+def _presenter(cls: type[ResponseSchema]) -> Callable[[object], dict[str, object]]:
     fields = cls.model_fields
     readers = [attrgetter(str(field.validation_alias or name)) for name, field in fields.items()]
     found = ((name, _writer(field.annotation, field.metadata)) for name, field in fields.items())
@@ -103,4 +103,4 @@ def _writer(kind: Any, metadata: Iterable[object] = ()) -> Callable[[Any], objec
         return next(filter(None, map(_writer, members)), None)
     if typing.get_origin(kind) is list and (write := _writer(members[0])) is not None:
         return lambda rows: [write(row) for row in rows]
-    return _presenter(kind) if isinstance(kind, type) and issubclass(kind, Answer) else None
+    return _presenter(kind) if isinstance(kind, type) and issubclass(kind, ResponseSchema) else None
