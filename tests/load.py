@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ from urllib.request import urlopen
 import httpx
 
 from tests.ports import unused_port
+from tests.processes import family, workers_of
 
 ROOT = Path(__file__).parents[1]
 START_S = 120.0
@@ -39,7 +41,9 @@ class ProductionService:
     def __init__(self, storage: Path, *, command: Sequence[str] = ("-m", "src.serve"), **variables: str) -> None:
         self.port = unused_port()
         given = {"STORAGE_DIR": str(storage), "PORT": str(self.port), "HOST": "127.0.0.1", "LOG_LEVEL": "WARNING"}
-        self._environment = {**os.environ, "MONGODB_URI": "", "DRAIN_S": "0", **given, **variables}
+        # Each worker would take 8 s of processor time to load the libraries of all model formats.
+        others = {"MONGODB_URI": "", "DRAIN_S": "0", "PRELOAD_MODELS": "false"}
+        self._environment = {**os.environ, **others, **given, **variables}
         self._command = [sys.executable, *command]
         self.ready_after_s = 0.0
 
@@ -73,8 +77,7 @@ class ProductionService:
 
     def workers(self) -> list[int]:
         """The process ids of those that answer requests; model files are opened in other processes."""
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-        return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return workers_of(self._process.pid)
 
     def memory_bytes(self, name: str = "VmRSS") -> list[int]:
         """The resident memory of each worker now, or with `VmHWM` at its highest."""
@@ -96,16 +99,11 @@ class ProductionService:
 
     def _cpu_ticks(self) -> int:
         """Processor time of the whole family, in hundredths of a second."""
-        ticks, waiting = 0, [self._process.pid]
-        while waiting:
-            folder = Path(f"/proc/{waiting.pop()}")
-            try:
-                fields = (folder / "stat").read_text().rpartition(")")[2].split()
-                for children in folder.glob("task/*/children"):  # each thread has its own
-                    waiting += [int(pid) for pid in children.read_text().split()]
-            except OSError:  # it ended meanwhile
-                continue
-            ticks += int(fields[11]) + int(fields[12])
+        ticks = 0
+        for pid in family(self._process.pid):
+            with suppress(OSError):  # it ended meanwhile
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                ticks += int(fields[11]) + int(fields[12])
         return ticks
 
     def is_ready(self) -> bool:

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Literal
 
@@ -50,20 +49,16 @@ def serving(app: Any, limits: ConnectionLimits | None = None, *, ws: Literal["no
 class RunningService:
     """The whole service with the settings given, from the first answer of /ready until the block ends.
 
-    The libraries of a model format are loaded when the first model of it is opened, as after a failure: to load all at
-    each start takes 8 s of processor time. `tests.load.ProductionService` loads them.
+    The libraries of a model format are loaded when the first model of it is opened: to load all at each start takes
+    8 s of processor time.
     """
 
     def __init__(self, settings: Settings) -> None:
         # Imported here, because importing it builds the application for this machine's own settings.
         from src.backtest_API import create_app
-        from src.sandbox.runner import SandboxedModelRunner
 
-        app = create_app(settings)
+        app = create_app(settings.model_copy(update={"preload_models": False}))
         services = app.state.services
-        owners = {step: getattr(step, "__self__", None) for step in services.steps.following}
-        following = [step for step, owner in owners.items() if not isinstance(owner, SandboxedModelRunner)]
-        services.steps = replace(services.steps, following=following)
         services.preparations.clear()  # the description of the API takes a second of each start
         self._serving = serving(app, ws="auto")
         self.url = ""

@@ -15,13 +15,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.everyday import EverydayClients, make_key
 from tests.load import ProductionService
+from tests.processes import family
 from tests.test_upload_api import make_model
 
 USERS = 5
@@ -44,15 +45,6 @@ class Look(NamedTuple):
     threads: int
     disk_mb: float
     requests: int
-
-
-def family(pid: int) -> Iterator[int]:
-    """Yield a process and all below it."""
-    yield pid
-    for folder in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            for child in folder.read_text().split():
-                yield from family(int(child))
 
 
 def look(pid: int, storage: Path, minutes: float, requests: int) -> Look:
@@ -96,7 +88,9 @@ def main(words: Sequence[str] | None = None) -> int:
         storage = Path(folder) / "storage"
         users = {f"user{number}": make_key(storage, f"user{number}") for number in range(USERS)}
         model = make_model(Path(folder))
-        service = stack.enter_context(ProductionService(storage, WORKERS="2", AUTH="keys", **QUOTAS))
+        service = stack.enter_context(
+            ProductionService(storage, WORKERS="2", AUTH="keys", PRELOAD_MODELS="true", **QUOTAS)
+        )
         url = f"http://127.0.0.1:{service.port}"
         with ExitStack() as using:
             clients = [

@@ -20,3 +20,8 @@ class ModelSettings(BaseModel):
     model_processes: int = Field(
         0, ge=0, le=64, description="Model files open at once in a worker; 0 means one per core, at least two."
     )
+    preload_models: bool = Field(
+        True,
+        description="Whether each worker loads the libraries of all installed model formats after its start; if not, "
+        "the first model of a format waits some seconds for them.",
+    )

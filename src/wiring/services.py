@@ -199,7 +199,7 @@ def _build_steps(settings: Settings, adapters: Adapters, job_runner: JobRunner, 
         following=[
             job_runner.start,
             _on_thread(warm_up_rules),
-            adapters.sandbox.warm_up,
+            *((adapters.sandbox.warm_up,) if settings.preload_models else ()),
             _on_thread(warm_up_sweeps),
             _on_thread(warm_up_detail),
             _on_thread(warm_up_portfolios),

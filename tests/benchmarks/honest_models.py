@@ -53,6 +53,7 @@ def measure(*, quick: bool) -> list[Measurement]:
             BINANCE_FALLBACK_URL="none",
             BINANCE_ARCHIVE_URL="none",
             REQUEST_TIMEOUT_S=f"{PATIENCE_S:g}",
+            PRELOAD_MODELS="true",
         ) as service,
         httpx.Client(base_url=f"http://127.0.0.1:{service.port}", timeout=PATIENCE_S) as client,
     ):

@@ -63,7 +63,9 @@ def _whole_requests(bars: Bars, files: dict[str, Path], storage: Path, repeats: 
     found = []
     with (
         LoopbackExchange([bars]) as exchange,
-        ProductionService(storage, BINANCE_API_URL=exchange.url, BINANCE_FALLBACK_URL="none", WORKERS="1") as service,
+        ProductionService(
+            storage, BINANCE_API_URL=exchange.url, BINANCE_FALLBACK_URL="none", WORKERS="1", PRELOAD_MODELS="true"
+        ) as service,
         httpx.Client(base_url=f"http://127.0.0.1:{service.port}", timeout=60) as client,
     ):
         service.settle()

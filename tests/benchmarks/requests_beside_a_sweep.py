@@ -45,7 +45,7 @@ def measure(*, quick: bool = False) -> list[Measurement]:
     gc.disable()  # the clients' own garbage would look like a slow service
     try:
         with tempfile.TemporaryDirectory() as folder, LoopbackExchange([bars]) as exchange:
-            settings = {"BINANCE_API_URL": exchange.url, "BINANCE_FALLBACK_URL": "none"}
+            settings = {"BINANCE_API_URL": exchange.url, "BINANCE_FALLBACK_URL": "none", "PRELOAD_MODELS": "true"}
             with ProductionService(Path(folder), **settings) as service:
 
                 def crossovers(count: int) -> Load:

@@ -142,7 +142,7 @@ def measure(*, quick: bool = False) -> list[Measurement | Memory]:
 def _observe(bars: Bars, *, scale: int) -> _Observed:
     requests = repeat(int(bars.open_time_ms[50]))
     with tempfile.TemporaryDirectory() as folder, LoopbackExchange([bars]) as exchange:
-        settings = {"BINANCE_API_URL": exchange.url, "BINANCE_FALLBACK_URL": "none"}
+        settings = {"BINANCE_API_URL": exchange.url, "BINANCE_FALLBACK_URL": "none", "PRELOAD_MODELS": "true"}
         with ProductionService(Path(folder), **settings):
             pass  # now the compile cache is filled
         own_environment = () if (ROOT / ".venv").exists() else ("--no-venv",)

@@ -65,7 +65,10 @@ def measure(*, quick: bool = False) -> list[Memory]:
     total = QUICK_REQUESTS if quick else REQUESTS
     readings: list[int] = []
     statuses: dict[int, int] = {}
-    with tempfile.TemporaryDirectory() as folder, ProductionService(Path(folder), WORKERS="1") as service:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProductionService(Path(folder), WORKERS="1", PRELOAD_MODELS="true") as service,
+    ):
         service.settle()
         idle = service.memory_bytes()[0]
         requests = mixed_requests(_stored_id(service.port))

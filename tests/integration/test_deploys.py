@@ -15,6 +15,7 @@ import httpx
 
 from src.files.temporary_folders import PREFIX
 from tests.load import START_S, STOP_S, ProductionService
+from tests.processes import family
 from tests.unit.runtime.test_supervisor import wait_until_ended
 
 RUN = {"user_id": "me", "symbol": "BTCUSDT", "engine": "VECTORIZED"}
@@ -24,14 +25,6 @@ LONG = {
     "engine": "EVENT_DRIVEN",
     "fetch_input": {"limit": 600_000, "interval": "1m", "source": "simulated", "seed": 1},
 }
-
-
-def family(pid: int) -> list[int]:
-    """Return a process, its children, their children and so on."""
-    found = [pid]
-    for folder in Path(f"/proc/{pid}").glob("task/*/children"):
-        found += [one for child in folder.read_text().split() for one in family(int(child))]
-    return found
 
 
 def test_stop_under_load_fails_no_request(tmp_path: Path) -> None:
@@ -94,7 +87,7 @@ def test_killed_supervisor_leaves_neither_port_nor_folders(tmp_path: Path) -> No
 
 
 def test_killed_processes_leave_no_folders_after_restart(tmp_path: Path) -> None:
-    with ProductionService(tmp_path / "storage", WORKERS="1", TMPDIR=str(tmp_path)) as service:
+    with ProductionService(tmp_path / "storage", WORKERS="1", TMPDIR=str(tmp_path), PRELOAD_MODELS="true") as service:
         everybody = family(service.process.pid)
         service.process.kill()
         for pid in everybody[1:]:

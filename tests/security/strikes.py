@@ -16,6 +16,7 @@ from src.domain.errors import ServiceError
 from src.sandbox.runner import SandboxedModelRunner
 from tests.security.hostile import features, model_file
 from tests.security.world import SECRET_WORD, World
+from tests.unit.sandbox.runners import model_processes_of
 
 TABLE = features(rows=60, columns=2)
 SLACK_S = 2.0
@@ -60,17 +61,12 @@ async def strike(runner: SandboxedModelRunner, world: World, honest: Path, conte
     assert str(world.folder) not in message
     assert message.isprintable()
     assert len(message) < 1500
-    assert await comes_about(lambda: not children_of(runner))
+    assert await comes_about(lambda: not model_processes_of(runner))
     assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
     predictions = await runner.predict(model_file(honest), TABLE, list(TABLE.names), None, audit_seed=AUDIT_SEED)
     assert predictions.audit_failure is None
     assert ((predictions.values > 0.5) == (TABLE.values.sum(axis=1) > 0)).mean() > 0.9
     return caught.value
-
-
-def children_of(runner: SandboxedModelRunner) -> list[str]:
-    links = runner._children._zygotes.values()
-    return [pid for link in links for pid in Path(f"/proc/{link.pid}/task/{link.pid}/children").read_text().split()]
 
 
 async def comes_about(holds: Callable[[], bool]) -> bool:

@@ -18,9 +18,10 @@ from src.sandbox.memory_files import REPLY_DESCRIPTOR
 from src.sandbox.runner import SandboxedModelRunner
 from src.sandbox.wire import get_reply_size
 from tests.security.hostile import model_file
-from tests.security.strikes import TABLE, children_of, comes_about, open_runner, save_honest, strike
+from tests.security.strikes import TABLE, comes_about, open_runner, save_honest, strike
 from tests.security.test_attacks import Impostor
 from tests.security.world import SECRET_WORD, World
+from tests.unit.sandbox.runners import model_processes_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROWS = len(TABLE.values)
@@ -124,7 +125,7 @@ async def test_predictions_stand_when_the_audited_model(name: str, runner: Sandb
     assert predictions.among_others is None
     assert predictions.audit_failure == f"The model {end} when the same rows were predicted once more."
     assert world.harm() == []
-    assert await comes_about(lambda: not children_of(runner))
+    assert await comes_about(lambda: not model_processes_of(runner))
     assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
 
 

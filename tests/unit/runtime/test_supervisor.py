@@ -23,6 +23,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from src.runtime.supervisor import Supervisor
 from tests.ports import unused_port
+from tests.processes import has_ended, workers_of
 
 ROOT = Path(__file__).parents[3]
 LONG_S = 60.0
@@ -43,8 +44,7 @@ class Supervised:
             connection.close()
 
     def workers(self) -> list[int]:
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return workers_of(self.process.pid)
 
     def serving_workers(self, count: int) -> list[int]:
         """Wait until so many workers answer; return their process ids."""
@@ -71,13 +71,6 @@ def supervised(
     finally:
         process.kill()
         process.communicate()
-
-
-def has_ended(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
 
 
 def wait_until_ended(pids: list[int]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 from src.sandbox.runner import SandboxedModelRunner
+from tests.processes import children_of
 from tests.security.hostile import pickle_of
 
 COLUMNS = ["column_0", "column_1"]
@@ -26,10 +27,6 @@ async def until(holds: object) -> None:
     raise AssertionError("it did not come about")
 
 
-def children_of(runner: SandboxedModelRunner) -> list[int]:
-    found = []
-    for link in list(runner._children._zygotes.values()):
-        listed = Path(f"/proc/{link.pid}/task/{link.pid}/children")
-        if listed.exists():
-            found += [int(pid) for pid in listed.read_text().split()]
-    return found
+def model_processes_of(runner: SandboxedModelRunner) -> list[int]:
+    """Return the processes that run models now."""
+    return [pid for link in list(runner._children._zygotes.values()) for pid in children_of(link.pid)]

@@ -12,7 +12,7 @@ import pytest
 from src.domain.errors import Busy, ModelRejected, SandboxUnavailable, TimedOut
 from src.sandbox.runner import SandboxedModelRunner
 from tests.security.hostile import PLAIN_FORMATS, features, model_file
-from tests.unit.sandbox.runners import COLUMNS, children_of, hostile, until
+from tests.unit.sandbox.runners import COLUMNS, hostile, model_processes_of, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def test_model_beyond_deadline_is_killed(runner: SandboxedModelRunner, tmp_path: Path) -> None:
     with pytest.raises(TimedOut):
         await runner.inspect(model_file(hostile(tmp_path, "while True: pass")))
-    await until(lambda: not children_of(runner))
+    await until(lambda: not model_processes_of(runner))
 
 
 async def test_sixteen_calls_run_two_at_a_time(runner: SandboxedModelRunner, tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ async def test_sixteen_calls_run_two_at_a_time(runner: SandboxedModelRunner, tmp
     async def watch() -> None:
         nonlocal most
         while True:
-            most = max(most, len(children_of(runner)))
+            most = max(most, len(model_processes_of(runner)))
             await asyncio.sleep(0.01)
 
     watcher = asyncio.create_task(watch())
@@ -74,11 +74,11 @@ async def test_full_queue_and_long_wait_reject_calls(tmp_path: Path) -> None:
 
 async def test_cancelled_call_ends_its_child(runner: SandboxedModelRunner, tmp_path: Path) -> None:
     call = asyncio.create_task(runner.inspect(model_file(hostile(tmp_path, "import time; time.sleep(60)"))))
-    await until(lambda: len(children_of(runner)) == 1)
+    await until(lambda: len(model_processes_of(runner)) == 1)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    await until(lambda: not children_of(runner))
+    await until(lambda: not model_processes_of(runner))
 
 
 async def test_hundred_calls_leave_no_processes_or_descriptors(runner: SandboxedModelRunner, honest: Path) -> None:
@@ -90,7 +90,7 @@ async def test_hundred_calls_leave_no_processes_or_descriptors(runner: Sandboxed
         await runner.predict(model_file(honest), table, COLUMNS, None)
     assert descriptors() == before
     assert resident_mib() - memory_before < 8
-    assert children_of(runner) == []
+    assert model_processes_of(runner) == []
     if os.geteuid() == 0:
         held = Path(f"/proc/{runner._children.start('plain').pid}/fd")
         # Null input, output and errors, and the channel; it closes a child's pipe a moment after telling of its end.
@@ -102,7 +102,7 @@ async def test_close_ends_running_models(tmp_path: Path) -> None:
     await runner.warm_up()
     slow = model_file(hostile(tmp_path, "import time; time.sleep(60)"))
     calls = [asyncio.create_task(runner.inspect(slow)) for _ in range(2)]
-    await until(lambda: len(children_of(runner)) == 2)
+    await until(lambda: len(model_processes_of(runner)) == 2)
     await runner.close()
     results = await asyncio.gather(*calls, return_exceptions=True)
     assert all(isinstance(result, SandboxUnavailable) for result in results), results

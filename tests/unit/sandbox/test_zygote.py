@@ -18,6 +18,7 @@ import pytest
 from src.sandbox.children import Children
 from src.sandbox.layers import Layer
 from src.sandbox.zygote_link import Child, ZygoteFailed, ZygoteLink, ZygoteOptions
+from tests.processes import children_of, has_ended
 from tests.security.hostile import PLAIN_FORMATS, ROOT, Laboratory
 
 REPORT = "import os; report(os.getppid())"
@@ -46,14 +47,14 @@ def options(**changes: object) -> ZygoteOptions:
 
 def wait_until_gone(pid: int) -> bool:
     for _ in range(200):
-        if not Path(f"/proc/{pid}").exists() or status_of(pid)["State"].startswith("Z"):
+        if has_ended(pid):
             return True
         time.sleep(0.01)
     return False
 
 
 def processes_of_this_one() -> set[int]:
-    return {int(pid) for children in Path("/proc/self/task").glob("*/children") for pid in children.read_text().split()}
+    return set(children_of(os.getpid()))
 
 
 def test_zygote_is_clean_and_single_threaded(lab: Laboratory) -> None:
@@ -211,10 +212,9 @@ def still_running(
 
 
 def first_child_of(pid: int) -> int:
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    while not (found := children.read_text().split()):
+    while not (found := children_of(pid)):
         time.sleep(0.01)
-    return int(found[0])
+    return found[0]
 
 
 def started_server(source: str) -> subprocess.Popen[str]:
