@@ -132,7 +132,7 @@ def test_unknown_width_that_predicts_some_rows_is_warned_of(value: float) -> Non
     ("predict", "reason"),
     [
         (lambda _: [].no_such_attribute, "no_such_attribute"),
-        (lambda table: np.zeros(len(table) - 1), r"answers 301 rows with an array of shape 300"),
+        (lambda table: np.zeros(len(table) - 1), r"returns 301 rows with an array of shape 300"),
         (lambda table: np.zeros((len(table), 2)), "301 × 2"),
         (lambda table: ["up"] * len(table), "could not convert"),
         (lambda table: np.full(len(table), np.nan), "not a finite number"),
