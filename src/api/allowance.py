@@ -28,7 +28,7 @@ class Allowance:
         self._claimed_uploads = 0
 
     def begin_message(self) -> None:
-        """Keep what follows apart from earlier messages of the WebSocket: `give_back` is about this one."""
+        """Begin a new message of the WebSocket: `give_back` then takes back only its uses."""
         self._counted.clear()
         self._claimed_uploads = 0
 
@@ -40,9 +40,9 @@ class Allowance:
             self._counted[rate] += amount
 
     def spend_further(self, rate: Rate, amount: int = 1) -> None:
-        """Count more uses of a request of which nothing has happened yet, with those that were counted.
+        """Count more uses of a request that has not begun, together with those counted before.
 
-        Raises RateLimited if all of them together are over the limit, and counts nothing of the request then.
+        If all of them together are over the limit, counts nothing of the request and raises RateLimited.
         """
         if rate not in self._limiter.limits or amount <= 0:
             return
@@ -55,12 +55,12 @@ class Allowance:
             raise
 
     def give_back(self) -> None:
-        """Count nothing of a request that is refused."""
+        """Take back all uses of a request that is refused."""
         for rate in self._counted:
             self._take_back(rate)
 
     def claim_upload(self) -> None:
-        """Count a use of a file, if the file was not counted for it: one file can be used for several fields."""
+        """Count a use of a file beyond those counted for its upload: one file can be used for several fields."""
         self._claimed_uploads += 1
         if self._claimed_uploads > self._counted.get(Rate.UPLOADS, 0):
             self.spend(Rate.UPLOADS)
@@ -84,7 +84,7 @@ def found_allowance(connection: HTTPConnection) -> Allowance | None:
 
 
 def sender_of(scope: Scope) -> str:
-    """Return under which name the uses of a request count: its user's, else its client's address."""
+    """Return the name under which the uses of a request count: its user's, else its client's address."""
     user_id = _user_of(scope)
     return sender_of_address(client_address(scope)) if user_id is None else sender_of_user(user_id)
 

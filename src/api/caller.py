@@ -1,4 +1,4 @@
-"""Hold who sends the request that is served."""
+"""Hold the sender of the current request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CALLER: Final[ContextVar[Caller | None]] = ContextVar("caller", default=None)
 
 
 def set_caller(caller: Caller) -> Token[Caller | None]:
-    """Make this the caller of all that this task, and those that it starts, do from now on."""
+    """Make this the caller of this task, and of the tasks that it starts, from now on."""
     return _CALLER.set(caller)
 
 
@@ -43,9 +43,9 @@ def found_caller(connection: HTTPConnection) -> Caller | None:
 
 
 def fill_user(given: str | None) -> str | None:
-    """Return the user id of a request, that of its caller if the request names none.
+    """Return the user id that a request names, or its caller's if it names none.
 
-    Whether the caller may name another one is not checked here, but where the request is carried out.
+    It does not check whether the caller may name another user: the services do.
     """
     caller = _CALLER.get()
     return caller.user_id if given is None and caller is not None else given

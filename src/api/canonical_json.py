@@ -47,7 +47,7 @@ def _write_name(name: object) -> str:
 
 
 def _write_float(value: float) -> str:
-    """Write a double as ECMAScript does: the shortest digits that read back as it."""
+    """Write a double as ECMAScript does: with the fewest digits that are read as the same double."""
     if not math.isfinite(value):
         raise ValueError(f"{value} is no JSON number")
     if value == 0:

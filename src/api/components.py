@@ -35,16 +35,16 @@ _PUBLIC_NAMES: Final = {
     "SummaryPage": "BacktestPage",
     "TradeRow": "Trade",
 }
-"""Names that say more than the class's own; where GraphQL has the same type, they are GraphQL's."""
+"""Names that say more than the class's own; if GraphQL has the same type, they are GraphQL's."""
 
 
 def public_name(class_name: str) -> str:
-    """Return the name that clients read of a class of a response."""
+    """Return the public name of a response's class."""
     return _PUBLIC_NAMES.get(class_name) or class_name.removesuffix("Schema")
 
 
 def name_of_kind(kind: Any) -> str:
-    """Return the name of what a generic model holds: of a class, of it or None, or of a list."""
+    """Return the name of the type in a generic model: a class, an optional class, or a list."""
     members = [member for member in typing.get_args(kind) if member is not types.NoneType]
     if typing.get_origin(kind) is list:
         return f"{name_of_kind(members[0])}List"

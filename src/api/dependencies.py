@@ -1,4 +1,4 @@
-"""Read what the application gives to its endpoints from a request."""
+"""Read from a request what the application provides to its endpoints."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ReportWriter(Protocol):
 
 
 def report_writer_of(request: Request) -> ReportWriter:
-    """Return what writes tear sheets as files (`app.state.report_writer`)."""
+    """Return the writer of tear sheets as files (`app.state.report_writer`)."""
     writer: ReportWriter = request.app.state.report_writer
     return writer
 
@@ -41,13 +41,13 @@ def process_of(request: HTTPConnection) -> Services:
 
 
 def authenticator_of(request: HTTPConnection) -> Authenticator:
-    """Return what finds out who sends requests (`app.state.authenticator`)."""
+    """Return the authenticator of requests (`app.state.authenticator`)."""
     authenticator: Authenticator = request.app.state.authenticator
     return authenticator
 
 
 def sessions_of(request: HTTPConnection) -> SessionKeeper | None:
-    """Return what exchanges keys for sessions (`app.state.sessions`); None unless AUTH is keys."""
+    """Return the keeper of sessions (`app.state.sessions`); None unless AUTH is keys."""
     sessions: SessionKeeper | None = request.app.state.sessions
     return sessions
 

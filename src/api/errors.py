@@ -141,7 +141,7 @@ def problem_response(request: Request | None, failure: ErrorResponse, *, root_pa
 
 
 def retry_header(failure: ErrorResponse) -> dict[str, str]:
-    """Return the header that says after how many whole seconds trying again makes sense; empty if that is unknown."""
+    """Return the header with the whole seconds to wait before trying again; empty if that is unknown."""
     return {} if failure.retry_after_s is None else {"Retry-After": str(max(0, math.ceil(failure.retry_after_s)))}
 
 

@@ -84,8 +84,8 @@ class JobStreams:
     async def wait_for_end(self, jobs: JobService, job: Job, *, wait_s: float) -> Job:
         """Return a job once it has ended, or as it is after `wait_s`, or when the process stops.
 
-        It is returned at once if no more jobs can be followed: its client then asks for it later, as after a wait that
-        was too short.
+        If no more jobs can be followed, return it at once; the client then asks for it later, as after too short a
+        wait.
         """
         if wait_s <= 0 or job.state.is_final:
             return job
@@ -113,7 +113,7 @@ class JobStreams:
 
 
 async def _settle(task: asyncio.Future[Any]) -> None:
-    """Cancel what has not ended, and wait until it has."""
+    """Cancel a task that has not ended, and wait for its end."""
     if not task.done():
         task.cancel()
         await asyncio.wait([task])

@@ -1,7 +1,7 @@
-"""JSON from clients: as orjson reads it, but refused if an object has one name twice.
+"""Read JSON from clients with orjson, but reject an object that has one name twice.
 
-RFC 8259 (section 4) leaves open what such an object means. Parsers keep the last value and say nothing, so the first
-one would be ignored.
+RFC 8259 (section 4) leaves open what such an object means. Parsers silently keep the last value, so the first one would
+be ignored.
 """
 
 from __future__ import annotations

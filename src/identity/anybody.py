@@ -9,7 +9,7 @@ from src.ports.identity import Credentials
 
 
 class AnybodyAuthenticator:
-    """Accepts every request; who sends it is not asked."""
+    """Accepts every request without asking who sends it."""
 
     mode: ClassVar = AuthMode.NONE
     challenge: ClassVar = ""

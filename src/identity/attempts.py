@@ -1,4 +1,4 @@
-"""Stop looking at keys and tokens of an address that sent too many wrong ones, so that none can be guessed fast."""
+"""Reject keys and tokens of an address that has sent too many wrong ones, so that none can be guessed quickly."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _SECRET_HEADERS: Final = frozenset({"authorization", "x-api-key"})
 
 
 class CountedAttempts:
-    """An Authenticator that counts the refusals of another one by the client's address.
+    """An Authenticator that counts, by client address, the credentials that another one refuses.
 
-    Credentials that were accepted lately are looked at from every address: behind a proxy that names no client, one
-    wrong key in a loop would else shut out all users.
+    Recently accepted credentials are checked from every address: otherwise, behind a proxy that names no client, one
+    wrong key in a loop would lock out all users.
     """
 
     def __init__(self, authenticator: Authenticator, limiter: RateLimiter) -> None:
@@ -36,7 +36,7 @@ class CountedAttempts:
         return self._authenticator.challenge
 
     async def identify(self, credentials: Credentials) -> Caller:
-        """Raise RateLimited if too many of the address were wrong; else what the other one raises."""
+        """Raise RateLimited if the address sent too many wrong credentials; else what the other one raises."""
         mark, sender = _mark_of(credentials), sender_of_address(credentials.address)
         if mark is not None and mark not in self._accepted:
             self._limiter.check(sender, Rate.FAILED_SIGN_INS)
@@ -60,9 +60,10 @@ class CountedAttempts:
 
 
 def _mark_of(credentials: Credentials) -> int | None:
-    """Return a number that tells credentials apart, and does not hold them; None if there are none.
+    """Return a number that identifies credentials without containing them; None if there are none.
 
-    Python's hash has a secret seed in each process, so a client cannot construct others with the same number.
+    Python's hash has a secret seed in each process, so a client cannot construct different credentials with the same
+    number.
     """
     secrets = tuple(item for item in credentials.headers if item[0] in _SECRET_HEADERS)
     if not secrets and credentials.session is None:

@@ -15,7 +15,7 @@ MAX_SECRET_LENGTH: Final = 16_384
 def read_bearer(credentials: Credentials) -> str | None:
     """Return the secret in `Authorization: Bearer …`; None if the request has no such header.
 
-    Raises InvalidCredentials if there are two, or the scheme is another one.
+    Raises InvalidCredentials if there are two, or the scheme is not Bearer.
     """
     value = read_once(credentials, AUTHORIZATION)
     if value is None:
@@ -30,7 +30,7 @@ def read_bearer(credentials: Credentials) -> str | None:
 
 
 def read_once(credentials: Credentials, name: str) -> str | None:
-    """Return the value of a header, None without it; raises InvalidCredentials if it came twice."""
+    """Return the value of a header, None without it; raises InvalidCredentials if it was sent twice."""
     values = credentials.values(name)
     if len(values) > 1:
         raise InvalidCredentials(

@@ -1,6 +1,6 @@
 """AUTH=header: a gateway in front of the service has signed the user in, and names the user in a header.
 
-A client that reaches the service without the gateway can send that header too: only the gateway may reach it.
+A client that bypasses the gateway can send that header too, so only the gateway may reach the service.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from src.ports.identity import Credentials
 
 
 class HeaderAuthenticator:
-    """Believes the header `name`, whose value is the user's id."""
+    """Trusts the header `name`, whose value is the user's id."""
 
     mode: ClassVar = AuthMode.HEADER
     challenge: ClassVar = "Gateway"

@@ -22,7 +22,7 @@ from src.domain.identity import ApiKey
 
 KEY_PREFIX: Final = "bt_"
 SHOWN_CHARACTERS: Final = 8
-"""Of a key's text, for its owner to recognize it: 30 of its 256 bits."""
+"""Of a key's text, so that its owner recognizes the key: 30 of its 256 bits."""
 BUSY_TIMEOUT_S: Final = 5.0
 
 _SCHEMA: Final = """
@@ -49,8 +49,8 @@ _SESSIONS_OF: Final = "DELETE FROM sessions WHERE key_id IN (SELECT id FROM api_
 class KeyFile:
     """The file `path`, which is created when first needed (mode 0600).
 
-    Every method raises StoreUnavailable if it cannot be used. Methods block, for less than a millisecond unless another
-    process writes: call them on a thread.
+    Every method raises StoreUnavailable if the file cannot be used. Methods block, for less than a millisecond unless
+    another process writes, so call them on a thread.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,7 +59,7 @@ class KeyFile:
         self._connection: sqlite3.Connection | None = None
 
     def create(self, user_id: str, *, name: str, now_ms: int, expires_ms: int | None) -> tuple[ApiKey, str]:
-        """Make a key; return its description and, this one time, the key itself."""
+        """Create a key; return its description and the key itself, which cannot be read again."""
         text = KEY_PREFIX + secrets.token_urlsafe(32)
         key = ApiKey(
             id=secrets.token_hex(4),
@@ -110,7 +110,7 @@ class KeyFile:
         return self._find(_BY_SESSION, hash_secret(token), now_ms)
 
     def begin_session(self, key: ApiKey, *, now_ms: int, expires_ms: int) -> str:
-        """Begin a session of a key; return its token, which is stored as a hash too. Sessions that are over go."""
+        """Begin a session of a key and delete expired ones; return its token, of which only a hash is stored."""
         token = secrets.token_urlsafe(32)
         with self._writing() as connection:
             connection.execute("DELETE FROM sessions WHERE expires_ms <= ?", (now_ms,))
@@ -178,7 +178,7 @@ def _key_of(row: sqlite3.Row) -> ApiKey:
 
 
 def hash_secret(text: str) -> bytes:
-    """Return what is stored of a key or a session's token."""
+    """Return the hash that is stored instead of a key or a session's token."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 

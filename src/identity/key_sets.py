@@ -1,4 +1,4 @@
-"""Read the public keys of tokens' issuers (JWKS, RFC 7517) from a file or an address, and keep them for a while."""
+"""Read the public keys of tokens' issuers (JWKS, RFC 7517) from a file or an address, and cache them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ logger = logging.getLogger(__name__)
 MAX_BYTES: Final = 256 * 1024
 TIMEOUT_S: Final = 5.0
 MAX_AGE_S: Final = 300.0
-"""Seconds after which the key set is read again, so that a key that the issuer withdraws is not accepted for ever."""
+"""Seconds after which the key set is read again, so that a withdrawn key is not accepted forever."""
 MAX_STALE_S: Final = 3600.0
 """Seconds for which the last key set is used while a new one cannot be read."""
 MIN_REFETCH_S: Final = 10.0
-"""Pause between two reads for unknown keys: anybody can send tokens that name some."""
+"""Pause between two reads for unknown keys, because anybody can send tokens that name unknown keys."""
 
 _ASYMMETRIC: Final = frozenset({"RSA", "EC", "OKP"})
 
@@ -48,8 +48,8 @@ class KeySet:
     async def find(self, kid: str) -> Jwk | None:
         """Return the key of that id; None if the issuer publishes no such key.
 
-        A known key is returned at once, even if the set is due to be read again. Raises IdentityUnavailable if the set
-        cannot be read, and the last one is too old or lacks the key.
+        A known key is returned at once; an old set is then read again in the background. Raises IdentityUnavailable if
+        the set cannot be read, and the last one is too old or lacks the key.
         """
         found = None if self._is_older_than(MAX_STALE_S) else self._keys.get(kid)
         if found is not None:
@@ -76,7 +76,7 @@ class KeySet:
         return self._tried_s is None or self._now() - self._tried_s >= MIN_REFETCH_S
 
     async def _renew(self) -> None:
-        """Read the set again, unless that was tried a moment ago; a failure is logged and keeps the last set."""
+        """Read the set again, unless that was tried a moment ago; log a failure and keep the last set."""
         async with self._reading:
             if not self._may_try():
                 return
@@ -109,7 +109,7 @@ def parse_key_set(content: bytes) -> Mapping[str, Jwk]:
 
 
 def reads_file(path: Path) -> Callable[[], Awaitable[bytes]]:
-    """Return what reads a key set from a file."""
+    """Return a function that reads a key set from a file."""
 
     async def read() -> bytes:
         return await asyncio.to_thread(_read_file, path)
@@ -123,7 +123,7 @@ def _read_file(path: Path) -> bytes:
 
 
 def reads_address(url: str, client: httpx.AsyncClient) -> Callable[[], Awaitable[bytes]]:
-    """Return what reads a key set from an address, within a time and a size; redirections are not followed."""
+    """Return a function that reads a key set from an address, with limits on time and size and without redirects."""
 
     async def read() -> bytes:
         try:

@@ -27,9 +27,9 @@ logger = logging.getLogger(__name__)
 
 
 class KeyAuthenticator:
-    """Believes API keys in `Authorization: Bearer` or `X-API-Key`, and sessions of the pages.
+    """Accepts API keys in `Authorization: Bearer` or `X-API-Key`, and sessions of the pages.
 
-    A key that is revoked in another process is refused from the next request on: each one reads the file.
+    Each request reads the file, so a key that another process revokes is refused from the next request on.
     """
 
     mode: ClassVar = AuthMode.KEYS
@@ -39,7 +39,7 @@ class KeyAuthenticator:
     def __init__(self, file: KeyFile, clock: Clock) -> None:
         self._file = file
         self._clock = clock
-        # A thread of its own: on those that all work shares, a request could wait for a download of bars.
+        # It has a thread of its own: in the shared threads a request could wait for a download of bars.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="keys")
 
     async def identify(self, credentials: Credentials) -> Caller:
@@ -108,5 +108,5 @@ class KeyAuthenticator:
         try:
             await self._run(functools.partial(self._file.note_use, key, now_ms=now_ms))
         except StoreUnavailable as error:
-            # Only a display lacks it: a full disk does not lock users out.
+            # This time is only displayed: a full disk must not lock users out.
             logger.warning("use of a key not stored: key=%s error=%s", key.id, error.message)

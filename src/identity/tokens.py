@@ -35,7 +35,7 @@ _EXPLAINED: Final[Sequence[tuple[type[jwt.PyJWTError], str]]] = (
 
 
 class TokenAuthenticator:
-    """Believes tokens of one issuer for one audience; `user_claim` is the claim that holds the user's id."""
+    """Accepts tokens of one issuer for one audience; `user_claim` is the claim that holds the user's id."""
 
     mode: ClassVar = AuthMode.JWT
     challenge: ClassVar = 'Bearer realm="backtesting"'
@@ -115,7 +115,7 @@ class TokenAuthenticator:
         except jwt.ExpiredSignatureError as error:
             raise CredentialsExpired("The token has expired.") from error
         except jwt.PyJWTError as error:
-            # Of the errors' own texts some repeat parts of the token.
+            # Some texts of these errors repeat parts of the token.
             text = next((text for kind, text in _EXPLAINED if isinstance(error, kind)), "The token cannot be read.")
             raise InvalidCredentials(text) from error
         return found

@@ -10,8 +10,8 @@ from pathlib import Path
 class ClusterAccess:
     """A scheduler's address, the certificates of all members, and the mark of workers of this version.
 
-    `certificates` is None for a scheduler at `tcp://`, whose port executes what anyone sends it. `version` stands for
-    everything that decides the bits of a row; `timeout_s` is how long the scheduler and a worker are waited for.
+    `certificates` is None for a scheduler at `tcp://`, whose port executes what anyone sends it. `version` identifies
+    everything that decides the bits of a row; `timeout_s` is how long to wait for the scheduler and for a worker.
     """
 
     scheduler: str

@@ -1,6 +1,6 @@
 """Compute rows of sweeps on a worker of a cluster.
 
-What arrives is checked against its content's hash, prepared once for each worker process, and shared by all chunks.
+Inputs are checked against the hash of their content, prepared once per worker process, and shared by all chunks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from src.domain.sweeps import SweepRequest
 from src.sweeps.evaluation import Evaluator
 
 MAX_PREPARED: Final = 2
-"""Sweeps whose bars a worker process keeps prepared; the one not used for longest is dropped first."""
+"""Sweeps whose bars a worker process keeps prepared; the least recently used one is dropped first."""
 
 Part = bytes | Bars | Predictions
 
@@ -33,8 +33,8 @@ Part = bytes | Bars | Predictions
 class SweepParts:
     """What all rows of a sweep share, each part under the SHA-256 of its content.
 
-    `by_key` are the parts that travel to the workers, each once; `keys` are those of the request, the bars, the history
-    and the predictions, None for one that is missing.
+    `by_key` holds the parts to send to the workers, each once; `keys` are those of the request, the bars, the history
+    and the predictions, None for a missing one.
     """
 
     keys: tuple[str | None, ...]
@@ -44,7 +44,7 @@ class SweepParts:
 def split_inputs(inputs: SweepInputs) -> SweepParts:
     """Return the inputs as parts for the workers; blocking, 1 s for 500 MB of bars."""
     predictions = inputs.predictions
-    if predictions is not None:  # rows read the numbers alone
+    if predictions is not None:  # rows read only the numbers
         predictions = replace(predictions, warnings=(), among_others=None, audit_failure=None)
     parts = (pickle.dumps(inputs.request), inputs.bars, inputs.history, predictions)
     keys = tuple(None if part is None else digest(part) for part in parts)
@@ -86,7 +86,7 @@ class PreparedSweeps:
 
 
 _PREPARED: Final = PreparedSweeps()
-"""Of this worker process: a task is a function, and has no other place for what tasks share."""
+"""One per worker process: a task is a function, and has no other place for shared state."""
 
 
 def compute_rows(
@@ -110,12 +110,12 @@ def compute_rows(
 def build_evaluator(
     keys: tuple[str | None, ...], request: bytes, bars: Bars, history: Bars | None, predictions: Predictions | None
 ) -> Evaluator:
-    """Build the evaluator of parts that are what their keys say; raises ValueError if one is not."""
+    """Build the evaluator of parts; raises ValueError if a part does not match its key."""
     for key, part in zip(keys, (request, bars, history, predictions), strict=True):
         found = None if part is None else digest(part)
         if found != key:
             raise ValueError(f"part of a sweep was damaged on its way: sent {key}, received {found}")
-    # Read only after its hash is known to be the one that the service sent over an authenticated connection.
+    # Unpickled only after its hash matches the one that the service sent over an authenticated connection.
     known = pickle.loads(request)  # noqa: S301
     if not isinstance(known, SweepRequest):
         raise TypeError(f"{type(known).__name__} is not a sweep")

@@ -1,7 +1,7 @@
 """Compute rows of sweeps on a Dask cluster: the same function as in threads, the same bits.
 
-Nothing of a job is kept there. If the scheduler, or the last worker of this version, is lost, the job is interrupted,
-and continued from the chunks that are stored.
+The cluster stores nothing of a job. If the scheduler, or the last worker of this version, is lost, the job is
+interrupted, and later continues from the stored chunks.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from src.ports.jobs import JobHandle, OpenSweep
 from src.ports.rates import CoreBudget
 
 CHUNKS_PER_THREAD: Final = 2
-"""Chunks that are submitted at once for each thread of the cluster: one is computed while the next one waits there."""
+"""Chunks submitted at once per thread of the cluster: one is computed while the next one waits there."""
 _LOOK_S: Final = 0.2
 _RETRY_PAUSE_S: Final = 1.0
 _ATTEMPT_S: Final = 10.0
-"""Seconds for one connection; within them Dask tries again after up to a fifth of them."""
+"""Seconds for one connection; within this time Dask tries again after up to a fifth of it."""
 _CLOSE_S: Final = 5.0
 
 logger = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ class DaskExecutor:
 async def connect(access: ClusterAccess, security: Security | None) -> Client:
     """Return a client of the scheduler; raises ClusterUnavailable if it does not respond in time.
 
-    A refused certificate is tried again too, so that an interrupted job is not begun again and again without a pause.
+    A refused certificate is tried again too, so that an interrupted job does not restart in a loop without a pause.
     """
     deadline_s = time.monotonic() + access.timeout_s
     while True:

@@ -17,16 +17,16 @@ _RETRY_PAUSE_S: Final = 1.0
 _CLOSE_S: Final = 5.0
 _CONNECT_S: Final = 10
 _NOWHERE: Final = "127.0.0.1:0"
-"""Where the pages of Dask listen: they authenticate no user, so no other machine may reach them."""
+"""The address of Dask's web pages: they authenticate no user, so no other machine may reach them."""
 
 logger = logging.getLogger(__name__)
 
 
 def configure() -> None:
-    """Serve none of Dask's pages, look for a lost member often, and leave each worker its copy of the bars.
+    """Serve none of Dask's web pages, check often for lost members, and let each worker keep its copy of the bars.
 
-    Dask pauses up to a fifth of its limit before it connects again. Its memory manager drops what several workers hold
-    and no task waits for, so bars would be sent again after a pause of the sweep.
+    Dask pauses up to a fifth of its limit before it connects again. Its memory manager drops data that several workers
+    hold and no task waits for, so bars would be sent again after a pause of the sweep.
     """
     dask.config.set(
         {
@@ -70,7 +70,7 @@ async def run_worker(access: ClusterAccess, threads: int, stop: asyncio.Event) -
             access.scheduler,
             nthreads=threads,
             resources={access.resource: threads},
-            memory_limit=0,  # the container's limit counts: a paused worker would hold its chunks for ever
+            memory_limit=0,  # the container's limit counts: a paused worker would hold its chunks forever
             dashboard=False,
             dashboard_address=_NOWHERE,
             death_timeout=access.timeout_s,

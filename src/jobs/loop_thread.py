@@ -1,4 +1,4 @@
-"""Run an event loop in a thread of its own, so that encryption and unpacking never delay the one that responds."""
+"""Run an event loop in a thread of its own, so that encryption and unpacking never delay the loop that responds."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 class JobRunner:
     """At most `workers` jobs at a time; with 0 this process runs none.
 
-    A job that is queued in this process begins at once, that of another one within `timing.poll_s`. `budget` charges
+    A job queued by this process begins at once, one queued by another process within `timing.poll_s`. `budget` charges
     the jobs' users for their processor time; None if that is not limited.
     """
 

@@ -55,8 +55,8 @@ _GIVEN_BACK: Final = (StopReason.DRAINED, StopReason.TURN_OVER)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobTiming:
-    """How long a lease lasts, how often the store is asked for work and whether a job was cancelled, and how long a job
-    may go on while one of another user waits: from its first commit on, so that each turn stores something.
+    """How long a lease lasts, how often the store is polled for work and cancellations, and how long a job may go on
+    while one of another user waits. That time begins with the job's first commit, so that each turn stores something.
     """
 
     lease_ms: int = 15_000
@@ -230,7 +230,7 @@ class RunningJob:
                     self.stop(StopReason.CANCELLED if state is JobState.CANCELLING else StopReason.LOST)
 
     async def _look(self) -> JobState:
-        """Return the job's state; renew the lease if that is due, or the job is missing."""
+        """Return the job's state; renew the lease if it is time to, or if the job is missing."""
         if time.monotonic() < self._renew_at_s:
             found = await self._store.get_many([self.job.id])
             if self.job.id in found:
@@ -250,7 +250,7 @@ class RunningJob:
         while True:
             try:
                 return await write()
-            except UnreadableResult:  # damaged: it stays so
+            except UnreadableResult:  # damaged: another try does not help
                 raise
             except StoreUnavailable as error:
                 if time.monotonic() > deadline_s:

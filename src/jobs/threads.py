@@ -1,4 +1,4 @@
-"""Compute jobs in threads of their own, which give way to the threads that respond to requests."""
+"""Compute jobs in threads of their own, with a lower priority than the threads that respond to requests."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Outcome = TypeVar("Outcome")
 Arguments = TypeVarTuple("Arguments")
 
 NICENESS: Final = 10
-"""On a full machine such a thread gets a tenth of a normal one's time."""
+"""On a busy machine such a thread gets a tenth of a normal one's time."""
 
 
 class JobThreads:
     """Threads for the jobs of one process; they are started when first needed.
 
-    On Linux the priority belongs to a thread; elsewhere it would be that of the whole process, and is left alone.
+    On Linux each thread has a priority. Elsewhere it is that of the whole process, so it is left unchanged.
     """
 
     def __init__(self, count: int, budget: CoreBudget | None = None) -> None:

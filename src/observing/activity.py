@@ -79,5 +79,5 @@ def note_error(code: str, *, error_id: str | None = None) -> None:
 
 
 def printable(text: str) -> str:
-    """Return what a client sent as one short word of ASCII: escapes for everything else, also for spaces."""
+    """Return a client's text as one short ASCII word; other characters, also spaces, are escaped."""
     return ascii(text)[1:-1].replace(" ", "\\x20")[:MAX_TEXT_LENGTH]

@@ -26,7 +26,7 @@ class MeterKind(StrEnum):
 class DeclaredMeter:
     """One metric as `/metrics` names it.
 
-    `together` says how the gauges of several workers make one value; `buckets` are the upper bounds of a histogram in
+    `together` says how the gauges of several workers are combined; `buckets` are the upper bounds of a histogram in
     seconds.
     """
 

@@ -1,7 +1,7 @@
 """Write log lines as text or as JSON, each with the ids of the request or job that it is about.
 
-The standard library's formatters do: a library for JSON lines would bring the dictionary, but neither the activity nor
-the removal of addresses' secret parts.
+The standard library's formatters suffice: a library for JSON lines would build the dictionary, but would neither add
+the activity nor remove the secret parts of addresses.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from src.observing.activity import current_activity
 TEXT_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 _IDS: Final = ("request_id", "job_id")
-"""What text lines have of the activity; JSON lines have all of it."""
+"""The fields of the activity in text lines; JSON lines have all of them."""
 
 _PASSWORD: Final = re.compile(r"(?<=://)[^\s/@'\"]+@")
 _QUERY: Final = re.compile(r"(://[^\s?'\"<>]*)\?[^\s'\"<>]*")
 
 
 class KeyValues:
-    """Fields as `name=value name=value`, written only if a line is."""
+    """Fields as `name=value name=value`, formatted only if the line is written."""
 
     def __init__(self, fields: Mapping[str, object]) -> None:
         self._fields = fields

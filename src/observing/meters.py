@@ -22,7 +22,7 @@ class ChildEnd(StrEnum):
 
     REPLIED = "replied"
     DEADLINE = "deadline"
-    """Killed when its time was over."""
+    """Killed at its time limit."""
     SIGNAL = "signal"
     """Killed by the kernel: a limit, a forbidden system call, a crash."""
     CANCELLED = "cancelled"
@@ -32,7 +32,7 @@ class ChildEnd(StrEnum):
 
 
 class QueueMeter(Protocol):
-    """Of one queue."""
+    """Measures one queue."""
 
     def show(self, *, running: int, waiting: int) -> None:
         """Show how many callers hold a slot, and how many wait."""
@@ -52,7 +52,7 @@ class ExchangeMeter(Protocol):
         """Show the weight that the exchange says was used from this address in its minute."""
 
     def count_response(self, outcome: int | str) -> None:
-        """Count a response by its HTTP status, or a request without one by what went wrong."""
+        """Count a response by its HTTP status, or a request without a response by what went wrong."""
 
 
 class StoreMeter(Protocol):

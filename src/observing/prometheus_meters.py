@@ -12,7 +12,7 @@ from src.observing.meters import ChildEnd, Refusal
 KNOWN_OUTCOMES: Final = (
     *map(str, (200, 400, 403, 404, 418, 429, 451, 500, 502, 503, 504)), "timeout", "unreachable", "other",
 )  # fmt: skip
-"""What the exchange documents, and 5xx of its proxies; another status is counted as other."""
+"""The statuses that the exchange documents, and 5xx of its proxies; any other status is counted as other."""
 
 
 class PrometheusQueueMeter:
@@ -86,7 +86,7 @@ class PrometheusStoreMeter:
 
 
 class PrometheusRateMeter:
-    """The meter of what is refused because a sender has used up a limit."""
+    """The meter of refusals because a sender has used up a limit."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._refusals = METERS["rate_refusals_total"].counter(registry)

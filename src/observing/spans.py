@@ -59,7 +59,7 @@ def job_span() -> AbstractContextManager[object]:
 
 
 def span(name: str, **attributes: str) -> AbstractContextManager[object]:
-    """Time the block as a step of the request or job that it belongs to; of nothing else, as polls would flood it."""
+    """Time the block as a step of its request or job. Without one do nothing, because polls would flood the trace."""
     tracer = _Installed.tracer
     if tracer is None or current_activity() is None:
         return _NO_SPAN

@@ -1,4 +1,4 @@
-"""What time it is."""
+"""The current time."""
 
 from __future__ import annotations
 

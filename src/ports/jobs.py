@@ -38,15 +38,15 @@ class LeaseLost(Exception):
 
 
 class JobStore(Protocol):
-    """Stores jobs, their requests, what was computed of them chunk by chunk, and what they made.
+    """Stores jobs, their requests, the chunks that were computed, and what the jobs made.
 
-    Every write outlives a crash of the process once it returns. Every method raises StoreUnavailable.
+    Once a write returns, it survives a crash of the process. Every method raises StoreUnavailable.
     """
 
     async def submit(self, job: Job, request: JobRequest, *, idempotency: Idempotency | None, quota: JobQuota) -> Job:
         """Store a new job and return it; the earlier job if its user gave the same idempotency key and digest before.
 
-        If the user would have more than `max_jobs`, or `max_bytes`, the oldest that have ended are deleted for it.
+        If the user would exceed `max_jobs` or `max_bytes`, the user's oldest ended jobs are deleted.
 
         Raises
         ------
@@ -82,8 +82,8 @@ class JobStore(Protocol):
 
         First, jobs whose lease has expired become INTERRUPTED, or FAILED after more than `MAX_ATTEMPTS` attempts in a
         row that stored no new chunk or part, or CANCELLED if they were CANCELLING. Then the oldest QUEUED or
-        INTERRUPTED job of the user who has the fewest RUNNING ones is taken, among equals of the user whose last lease
-        was longest ago.
+        INTERRUPTED job of the user with the fewest RUNNING ones is taken; among equal users, that of the one whose last
+        lease is oldest.
         """
         ...
 
@@ -101,7 +101,7 @@ class JobStore(Protocol):
     async def commit(
         self, lease: Lease, span: ChunkSpan, content: bytes, progress: JobProgress, *, now_ms: int, duration_ms: int
     ) -> tuple[Lease, JobState]:
-        """Store a chunk and the progress in one transaction, and renew the lease; a chunk that is there is kept.
+        """Store a chunk and the progress in one transaction, and renew the lease; an existing chunk is kept.
 
         Raises LeaseLost.
         """
@@ -119,8 +119,8 @@ class JobStore(Protocol):
     ) -> tuple[Lease, JobState]:
         """Store the stage of a job, a part of it and its progress in one transaction, and renew the lease.
 
-        None leaves what is there, but a stage without progress has no rate: it was that of the units before. A part
-        that is there is kept. Raises LeaseLost.
+        None keeps the stored value, but a stage without progress clears the rate, which was that of the earlier units.
+        An existing part is kept. Raises LeaseLost.
         """
         ...
 
@@ -150,13 +150,14 @@ class JobStore(Protocol):
     ) -> Job:
         """End a job: SUCCEEDED, FAILED (with `failure`) or CANCELLED; QUEUED or INTERRUPTED gives it back.
 
-        INTERRUPTED says that what it needs is missing. A job that was given back is not counted as begun; one that is
-        CANCELLING becomes CANCELLED. `warnings` replace those of the commits, unless there are none. Raises LeaseLost.
+        INTERRUPTED means that something the job needs is missing. Giving a job back does not count as an attempt; a
+        CANCELLING one becomes CANCELLED. `warnings` replace those of the commits, unless there are none. Raises
+        LeaseLost.
         """
         ...
 
     async def read_conclusion(self, job_id: str) -> JobConclusion | None:
-        """Return what the job found; None while it has not succeeded, or made a result only. Raises JobNotFound."""
+        """Return what the job found; None until it succeeds, and if it made only a result. Raises JobNotFound."""
         ...
 
     async def cancel(self, job_id: str, *, now_ms: int) -> Job:
@@ -182,7 +183,7 @@ class JobStore(Protocol):
         ...
 
     async def remove_leftovers(self) -> int:
-        """Remove chunks of jobs whose deletion a crash has interrupted; return of how many jobs."""
+        """Remove chunks of jobs whose deletion a crash interrupted; return the number of these jobs."""
         ...
 
 
@@ -253,11 +254,11 @@ class JobWorkers(Protocol):
     """The running jobs of this process."""
 
     def wake(self) -> None:
-        """Look for a job now: one was queued."""
+        """Look for a job now, because one was queued."""
         ...
 
     def cancel(self, job_id: str) -> None:
-        """Stop working on a job that was cancelled in the store, if this process does."""
+        """Stop working on a job that was cancelled in the store, if this process runs it."""
         ...
 
     def on_change(self, listener: Callable[[str], None]) -> None:

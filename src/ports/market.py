@@ -1,4 +1,4 @@
-"""Where bars come from: sources, kept markets, users' files, downloads under way."""
+"""Where bars come from: sources, cached markets, users' datasets, downloads in progress."""
 
 from __future__ import annotations
 
@@ -46,21 +46,21 @@ class FundingSource(Protocol):
 
 
 class SharedLimits(Protocol):
-    """What all who send requests to one interface of the exchange tell each other: its pauses, and used weight."""
+    """The pauses and the used weight of one interface of the exchange, shared by all that send it requests."""
 
     def left_s(self) -> float:
-        """Return how many seconds of a pause are left as far as is known here; 0 or less if there is none. At once."""
+        """Return at once the seconds left of a pause, as far as is known here; 0 or less if there is none."""
         ...
 
     def extend(self, seconds: float) -> None:
-        """Make all wait for so many seconds from now; a shorter pause never shortens a longer one."""
+        """Make all senders wait for `seconds` from now; a shorter pause never shortens a longer one."""
         ...
 
     async def reserve(self, weight: int, *, per_minute: int) -> float:
-        """Count weight that is about to be used in this minute, of which all together may use `per_minute`.
+        """Count weight before it is used in this minute, in which all senders together may use `per_minute`.
 
-        Returns 0 if it was counted, else the seconds after which trying again makes sense. It also learns of the
-        others' pause. It never fails: if the others cannot be reached, they are not heeded.
+        Returns 0 if it was counted, else the seconds to wait before trying again. It also learns of the others' pause.
+        It never fails: if the others cannot be reached, they are ignored.
         """
         ...
 

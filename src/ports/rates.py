@@ -21,7 +21,7 @@ class RateLimiter(Protocol):
         """Count a use before it happens; raises RateLimited, and counts nothing, if it would be over the limit."""
 
     def give_back(self, sender: str, rate: Rate, amount: int) -> None:
-        """Take back the latest uses: what they were counted for was refused."""
+        """Take back the latest uses, because the work that they were counted for was refused."""
 
     def charge(self, sender: str, rate: Rate, amount: float) -> None:
         """Count a use that has happened, also over the limit."""
@@ -37,7 +37,7 @@ class CoreBudget(Protocol):
     """Charges users for the processor time of their work; any thread may call it."""
 
     def admit(self, user_id: str) -> None:
-        """Raise RateLimited if a user has used up the time and begins new work; work under way may go on."""
+        """Raise RateLimited if a user who begins new work has used up the time; running work may continue."""
 
     def charge(self, user_id: str, seconds: float) -> None:
         """Count processor seconds of a user's work."""

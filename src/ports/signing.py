@@ -1,4 +1,4 @@
-"""Who signs receipts."""
+"""The signer of receipts."""
 
 from __future__ import annotations
 

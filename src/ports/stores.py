@@ -1,4 +1,4 @@
-"""What keeps: model files, results, the ledger of trials."""
+"""Stores of model files, results and the ledger of trials."""
 
 from __future__ import annotations
 
@@ -155,8 +155,8 @@ class UserFiles(Protocol):
 class TrialLedger(Protocol):
     """Counts the runs of each user on each symbol; deleting a result removes nothing from it.
 
-    A store that is bounded reduces the ledgers without a new run for the longest time to their sums, and then removes
-    them: `TrialLedgerState.reduced_runs` and `missing_runs` tell of it.
+    A bounded store reduces the ledgers that have been without a new run for longest to their sums, and then removes
+    them: `TrialLedgerState.reduced_runs` and `missing_runs` count such runs.
     """
 
     async def record(self, entry: LedgerEntry, *, user_id: str, symbol: str) -> LedgerUpdate:
@@ -168,7 +168,7 @@ class TrialLedger(Protocol):
         ...
 
     async def record_batch(self, batch: TrialBatch, *, user_id: str, symbol: str) -> LedgerUpdate:
-        """Count many runs at once, each once: the sums are those of `record` for each of them, in any order.
+        """Count many runs at once, each once; the sums equal those of `record` for each run, in any order.
 
         Runs that are counted already change nothing, and of equal keys in the batch the first is counted. The new runs
         share one link of the chain; a crash counts all of them or none. Once this returns, it survives a crash.
@@ -182,8 +182,8 @@ class TrialLedger(Protocol):
     async def links(self, *, user_id: str, symbol: str, after: int, limit: int) -> Sequence[ChainLink]:
         """Return at most `limit` links with numbers over `after`, in rising order; none after the last.
 
-        Each run has one, those that share the link of their batch too (`ChainLink.runs`). A link that was damaged in
-        the store has fields of other types than declared, None if they are missing.
+        There is one for each run, also for runs that share the link of their batch (`ChainLink.runs`). A link that was
+        damaged in the store has fields of other types than declared, None if they are missing.
         """
         ...
 
@@ -196,7 +196,7 @@ class TrialLedger(Protocol):
         ...
 
     async def count_folded(self, *, user_id: str | None) -> FoldedLedgers:
-        """Return what was removed at a user's own limit; with None, what was removed at any limit, that of all too."""
+        """Return what was removed at a user's own limit; with None, at any limit, also that of all users."""
         ...
 
     async def next_ledger(self, after: tuple[str, str] | None, *, user_id: str | None) -> tuple[str, str] | None:

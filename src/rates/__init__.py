@@ -1,1 +1,1 @@
-"""Count what each sender of requests uses in a time, and refuse what is over a limit."""
+"""Count what each sender uses per period of time, and refuse what exceeds a limit."""

@@ -14,7 +14,7 @@ class LimitedCores:
         self._limiter = limiter
 
     def admit(self, user_id: str) -> None:
-        if payer() is None:  # else this is a part of work that was admitted
+        if payer() is None:  # otherwise this is part of work that was admitted
             self._limiter.check(sender_of_user(user_id), Rate.CORE_SECONDS)
 
     def charge(self, user_id: str, seconds: float) -> None:

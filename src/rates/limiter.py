@@ -91,7 +91,7 @@ class MovingWindowLimiter:
         return RateUse(limit=self.limits[rate], used=shown, free_after_s=max(0.0, free_after_s) if used else 0.0)
 
     def _refuse(self, sender: str, rate: Rate, item: RateLimitItem, amount: int) -> RateLimited:
-        """Count a refusal and return its error, which says when so much is free."""
+        """Count a refusal and return its error, which says when this amount is free again."""
         self._meter.count_rate_refusal(rate.value)
         limit, key, window_s = self.limits[rate], item.key_for(sender), item.get_expiry()
         used, wanted = self.memory.get_moving_window(key, item.amount, window_s)[1], amount * _PARTS.get(rate, 1)
@@ -109,7 +109,7 @@ class MovingWindowLimiter:
         )  # fmt: skip
 
     def _seconds_until(self, key: str, window_s: int, most: int) -> int:
-        """Return the whole seconds until a window holds at most so many uses."""
+        """Return the whole seconds until a window holds `most` uses or fewer."""
         low, high = 1, window_s
         while low < high:
             middle = (low + high) // 2

@@ -1,12 +1,11 @@
 """Keep the counts of the library `limits` in this process, within bounded memory.
 
 The library's own `MemoryStorage` keeps a list for each sender that it has ever seen (17 MB for 100,000 of them), reads
-all of them in a thread again and again, and takes 50 µs a use then.
+all of them repeatedly in a thread, and then takes 50 µs per use.
 
-Rules, in order: 1. a use is counted in its sender's window, with its time; 2. a window has at most some
-`MAX_STEPS` × 2 times: uses close to each other are one step, which leaves the window with the last of them; 3. a window
-whose uses have all left is forgotten when others are used; 4. beyond `max_senders` the one not used for longest is
-forgotten.
+Rules, in order: 1. a use is counted in its sender's window, with its time; 2. a window has at most about `MAX_STEPS` ×
+2 times: uses close to each other form one step, which leaves the window when the last of them does; 3. an empty window
+is forgotten when others are used; 4. beyond `max_senders` the least recently used window is forgotten.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from typing import Final
 from limits.storage import MovingWindowSupport, Storage
 
 MAX_SENDERS: Final = 100_000
-"""Senders of one limit: some 50 MB."""
+"""Senders of one limit: about 50 MB."""
 MAX_STEPS: Final = 64
 FORGOTTEN_AT_ONCE: Final = 16
-"""Windows that one use forgets at most, so that no request pays for thousands."""
+"""Maximum number of windows that one use forgets, so that no request removes thousands."""
 
 
 class _Step:
@@ -43,7 +42,7 @@ class _Window:
 
     def __init__(self, length_s: float) -> None:
         self._length_s = length_s
-        self.steps: list[_Step] = []  # at most some 130; a deque takes 600 bytes even for one
+        self.steps: list[_Step] = []  # at most about 130; a deque takes 600 bytes even for one
         self.total = 0
 
     def forget_old(self, now_s: float) -> None:
@@ -71,7 +70,7 @@ class _Window:
                 self.steps.pop()
 
     def count_since(self, since_s: float) -> tuple[float, int]:
-        """Return the time at which the first step later than `since_s` leaves, and the uses of these steps."""
+        """Return the time of the oldest step after `since_s` (`since_s` if none), and the uses after `since_s`."""
         count, oldest_s = 0, None
         for step in reversed(self.steps):
             if step.last_s <= since_s:
@@ -101,7 +100,7 @@ class BoundedMemory(Storage, MovingWindowSupport):
 
     @property
     def base_exceptions(self) -> type[Exception]:
-        return ArithmeticError  # of which none is raised: a dict cannot be unreachable
+        return ArithmeticError  # never raised: a dict cannot be unreachable
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Count a use and return True, unless the window would then hold more than `limit`."""
@@ -125,7 +124,7 @@ class BoundedMemory(Storage, MovingWindowSupport):
             return now_s, 0
 
     def count_latest(self, key: str, expiry: int, seconds: float) -> tuple[float, int]:
-        """Return when the oldest use of the latest `seconds` of a window was, and how many these have."""
+        """Return the time of the oldest use in the latest `seconds` of a window, and the number of uses in them."""
         with self._lock:
             now_s = self._now()
             window = self._windows[expiry].get(key) if expiry in self._windows else None
@@ -183,7 +182,7 @@ class BoundedMemory(Storage, MovingWindowSupport):
             return count
 
     def _find(self, key: str, length_s: int, now_s: float) -> _Window:
-        """Return a sender's window without the uses that have left; forget windows that are empty, or too many."""
+        """Return a sender's window without expired uses; forget empty windows, and those beyond the limit."""
         windows = self._windows.setdefault(length_s, OrderedDict())
         window = windows.get(key)
         if window is None:

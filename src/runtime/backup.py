@@ -1,7 +1,7 @@
 """Back up what the service stores, while it serves, and restore it: `run.py backup DIR`, `run.py restore DIR`.
 
 A backup is a folder: `results.sqlite3` (results, jobs and ledgers of trials in one consistent state, copied by SQLite's
-backup API), `files/` (users' models and datasets, the keys of receipts and the hashes of API keys, as they lie in
+backup API), `files/` (users' models and datasets, the keys of receipts and the hashes of API keys, as they are in
 STORAGE_DIR) and, written last, `manifest.json` with the versions and the SHA-256 of each file. It is written beside DIR
 under a hidden name and renamed when complete. Results come first: a model that a result names is stored before the
 result, so it is in the backup unless its user deleted it meanwhile. A job that runs is continued after a restore. The

@@ -1,7 +1,7 @@
 """Make the certificates of a cluster: an authority of its own, and one certificate that all members share.
 
 Anyone with the member's key can execute code on all members, as every member can: guard the folder like a password.
-The authority's key is thrown away, so that no other member can be made; to replace a certificate make all anew.
+The authority's key is discarded, so no further certificate can be made; to replace one, make all of them again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from src.files.writing import write_synced
 
 DEFAULT_DAYS: Final = 825
-"""Days that the certificates are valid; the members must be restarted with new ones before."""
+"""Days that the certificates are valid; restart the members with new ones before they expire."""
 
 CA_FILE: Final = "ca.pem"
 CERTIFICATE_FILE: Final = "cluster.pem"

@@ -1,4 +1,4 @@
-"""Say at start if more clients can reach users' things than the operator may think."""
+"""Warn at start if more clients can reach users' data than the operator may expect."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from src.settings import Settings
 
 
 def find_exposure(settings: Settings) -> Iterator[str]:
-    """Yield a sentence for each way in which clients of other machines reach what they should not."""
+    """Yield a sentence for each way in which clients on other machines reach data that they should not."""
     if _is_loopback(settings.host):
         return
     if settings.auth is AuthMode.NONE:

@@ -1,4 +1,4 @@
-"""Make, list and revoke API keys, beside a running service too: `run.py keys create USER`, `list`, `revoke ID`."""
+"""Make, list and revoke API keys, also while a service runs: `run.py keys create USER`, `list`, `revoke ID`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DAYS: Final = re.compile(r"([1-9]\d{0,5})d", re.ASCII)
 
 
 def main(words: Sequence[str]) -> int:
-    """Run the command; return 0, 1 if there is no such key, or 2 if a word or the file cannot be used."""
+    """Run the command; return 0, 1 if there is no such key, or 2 if an argument or the file cannot be used."""
     options = _build_parser().parse_args(words)
     try:
         settings = read_settings()

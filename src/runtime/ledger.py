@@ -1,7 +1,7 @@
-"""Check the chains of the ledgers of trials, beside a running service too: `run.py ledger`.
+"""Check the chains of the ledgers of trials, also while a service runs: `run.py ledger`.
 
-Each ledger gives one line; the first fault of its chain is in it. With `--head`, a head of a receipt is looked for: a
-store whose heads were all computed again has no fault, but lacks the heads of earlier receipts.
+It prints one line per ledger, with the first fault of its chain. With `--head` it searches for the head of a receipt: a
+store whose heads were all recomputed has no fault, but lacks the heads of earlier receipts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _HEAD: Final = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(kw_only=True)
 class Totals:
-    """What all ledgers have together."""
+    """The totals of all ledgers."""
 
     ledgers: int = 0
     trials: int = 0
@@ -47,7 +47,7 @@ class LedgerCommand:
         self.totals = Totals()
 
     async def run(self) -> int:
-        """Walk all ledgers; return 0 if none has a fault, and the user and the head that are wanted were found; else 1.
+        """Walk all ledgers; return 0 if none has a fault, and the given user and head were found; else 1.
 
         Raises StoreUnavailable if the store does not respond.
         """
@@ -122,7 +122,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def read_head(text: str) -> str:
-    """Return a head in lower case; raises ArgumentTypeError if it is none."""
+    """Return a head in lower case; raises ArgumentTypeError if the text is not a head."""
     if not _HEAD.fullmatch(text.strip().lower()):
         raise argparse.ArgumentTypeError(f"{quote(text)} is no head of a receipt. Allowed: 64 hexadecimal digits.")
     return text.strip().lower()

@@ -38,7 +38,7 @@ _DROP_NEW_CONNECTIONS: Final = (
 def open_metrics_listener(host: str, port: int) -> socket.socket:
     """Return a socket on METRICS_PORT, which all workers of a user may bind at once.
 
-    Raises SettingsError if the port cannot be had.
+    Raises SettingsError if the port is not available.
     """
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:

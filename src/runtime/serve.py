@@ -76,7 +76,7 @@ def check_metrics_port(settings: Settings) -> None:
 
 @contextmanager
 def shared_metrics(variables: MutableMapping[str, str]) -> Iterator[None]:
-    """Give the workers a folder in which they count together, unless the operator has named one."""
+    """Give the workers a shared folder for their metrics, unless the operator has named one."""
     if SHARED_METRICS in variables:
         yield
         return

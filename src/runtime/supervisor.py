@@ -1,7 +1,7 @@
 """Start workers that share one listening socket, replace those that die, and end them without failing a request.
 
 A worker is replaced only when its process ends. uvicorn's own supervisor kills workers that do not respond to a ping
-within 5 s: on a busy machine that is every worker that imports its libraries, so none ever starts.
+within 5 s: on a busy machine every worker then still imports its libraries, so none ever starts.
 
 The end, in order:
 
@@ -9,7 +9,7 @@ The end, in order:
 2. The kernel drops new connections, and the workers accept those that wait (`listener`).
 3. The workers stop accepting and finish their requests, for `timeout_graceful_shutdown` at most.
 
-Each further signal ends the step under way; in step 3 the second to come cuts the requests off.
+Each further signal ends the current step; in step 3 the second further signal aborts the requests.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ MAX_PAUSE_S: Final = 10.0
 
 @dataclass(slots=True)
 class _Worker:
-    """A slot for a worker: its process, or the time at which the next is due."""
+    """A slot for a worker: its process, or the time at which to start the next one."""
 
     process: SpawnProcess | None = None
     started_at: float = 0.0
@@ -107,7 +107,7 @@ class Supervisor:
         os.write(self._wake_writer, b"\0")
 
     def _fill_slots(self, listener: socket.socket) -> bool:
-        """Start a worker in each empty slot that is due; return False if one has failed to start."""
+        """Start a worker in each empty slot whose time has come; return False if one has failed to start."""
         now = time.monotonic()
         for worker in self._workers:
             if worker.process is not None and worker.process.exitcode is not None:

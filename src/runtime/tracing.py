@@ -31,7 +31,7 @@ def asks_for_tracing(variables: Mapping[str, str]) -> bool:
 
 
 def start_tracing(variables: Mapping[str, str]) -> Callable[[], None]:
-    """Trace from now on if the variables ask for it; return what sends the last spans and stops.
+    """Trace from now on if the variables ask for it; return a function that sends the last spans and stops.
 
     It only warns if it cannot trace: platforms set these variables for all programs alike.
     """

@@ -1,4 +1,4 @@
-"""Show what is stored of each user, or delete all of one, beside a running service too: `run.py users usage`."""
+"""Show what is stored of each user, or delete all of one, also while a service runs: `run.py users usage`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEPT: Final = (
 
 
 def main(words: Sequence[str]) -> int:
-    """Run the command; return 0, 1 if nothing is stored of the user, or 2 if a word or a store cannot be used."""
+    """Run the command; return 0, 1 if nothing is stored of the user, or 2 if an argument or a store cannot be used."""
     options = _build_parser().parse_args(words)
     try:
         return asyncio.run(_run(read_settings(), options))

@@ -1,8 +1,8 @@
 """Give the APIs services that act for one caller: the one place that applies the rule of `domain.identity`.
 
-The APIs get no other services than these. For a caller who may do everything they are the services themselves. For
-others each method checks the parameters that name a user or a user's thing, by `RULES`, before it runs. A method with a
-parameter that is neither in `RULES` nor in `NEUTRAL` stops the start of the service: its author must say whose it is.
+The APIs get no other services than these. A caller who may do everything gets the services themselves. For others each
+method first checks, by `RULES`, the parameters that name a user or a user's object. The service does not start if a
+method has a parameter that is neither in `RULES` nor in `NEUTRAL`: its author must add it to one of them.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ Service = TypeVar("Service")
 
 
 class Access:
-    """What one caller may use; `services` know whose a result or a job is."""
+    """What one caller may use; `services` find the owner of a result or a job."""
 
     def __init__(self, caller: Caller, services: Services) -> None:
         self._caller = caller
         self._services = services
 
     def own(self, user_id: str | None) -> str | None:
-        """Return the user whom a call is about; raises Forbidden if that is another one."""
+        """Return the user whom a call is about; raises Forbidden if that is not the caller."""
         return self._caller.acts_as(user_id)
 
     def own_request(self, request: Any) -> Any:
@@ -62,7 +62,7 @@ class Access:
         return file
 
     def no_choice(self, given: object) -> None:
-        """Refuse a value that only the service's own work may choose."""
+        """Raise Forbidden for a value that only the service itself may choose."""
         if given is not None:
             raise Forbidden("{field} is chosen by the service.", field="id")
 
@@ -112,18 +112,18 @@ NEUTRAL: Final = frozenset({
     "quote_asset", "reduce", "reference", "request:SeriesRequest", "row", "sender", "sort_by", "state", "symbol",
     "training", "warm_up_bars", "x", "y",
 })  # fmt: skip
-"""Parameters that name no user's thing, one among the things of the user whom another parameter names, or (conclusion)
-what only a checked read returns; or (sender) what an API read from the request itself."""
+"""Parameters that need no check: they name no user's object, or one of the user whom another parameter names.
+`conclusion` comes only from a checked read, and an API reads `sender` from the request itself."""
 
 OPEN: Final = frozenset({(MarketService, "list_symbols"), (SweepService, "deflation")})
-"""Methods about no user's things, or about what was checked before."""
+"""Methods about no user's objects, or about objects that were checked before."""
 
 INTERNAL: Final = frozenset({(JobService, "chunks")})
 """Methods that only other services call."""
 
 
 class Method(NamedTuple):
-    """A method of a service, and which of its parameters are checked how."""
+    """A method of a service, and the checks of its parameters."""
 
     function: Callable[..., Any]
     signature: inspect.Signature
@@ -131,7 +131,7 @@ class Method(NamedTuple):
 
 
 def plan_of(kind: type) -> Mapping[str, Method]:
-    """Return the public methods of a service; raises TypeError if one has a parameter that nothing is said about."""
+    """Return the public methods of a service; raises TypeError if one has a parameter without a rule."""
     plan: dict[str, Method] = {}
     for name, function in inspect.getmembers(kind, inspect.isfunction):
         if name.startswith("_") or (kind, name) in INTERNAL:
@@ -280,7 +280,7 @@ class CallerServices:
 
     @property
     def downloads(self) -> DownloadBoard:
-        """The downloads of this process: markets of the exchange, no user's things."""
+        """The downloads of this process: markets of the exchange, no user's data."""
         return self._services.downloads
 
     @property

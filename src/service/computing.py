@@ -32,8 +32,8 @@ class ComputeQueue:
     A run that does not fit is rejected at once. Threads suffice because the engines, numpy and zlib release the GIL. A
     thread cannot be stopped: it is busy until its function returns, even if the run is cancelled.
 
-    A run also holds its slot while it fetches bars and runs its model, so there are more slots than threads: half of
-    `max_waiting` more. The other half waits in the queue, where fairness applies.
+    A run also holds its slot while it fetches bars and runs its model, so there are more slots than threads, by half of
+    `max_waiting`. The other half waits in the queue, which is fair.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class ComputeQueue:
         """Wait for a slot and hold it for one whole run, which the user pays for.
 
         Raises Busy if the queue is full, the wait is too long, or another user displaces this run; RateLimited if the
-        user has no processor time left, unless the run only reads what is there (`is_reading`).
+        user has no processor time left, unless the run only reads existing data (`is_reading`).
         """
         return self._queue.slot(user_id) if self._budget is None else self._paid_slot(user_id, self._budget, is_reading)
 

@@ -10,7 +10,7 @@ from src.domain.errors import TimedOut
 
 
 def deadline_after(seconds: float) -> float:
-    """Return the time so many seconds from now, by the event loop's clock."""
+    """Return the time `seconds` from now, by the event loop's clock."""
     return asyncio.get_running_loop().time() + seconds
 
 

@@ -43,10 +43,10 @@ async def fetch_with_detail(
     engine: DetailingEngine,
     computing: ComputeQueue,
 ) -> MarketSeries:
-    """Return the bars with the finer bars inside those in which the run's orders or positions may do something.
+    """Return the bars, with finer bars inside those in which the run's orders or positions may act.
 
-    The run is repeated until it asks for no further day: what minutes settle changes what it holds later. Days are
-    fetched whole, so that runs of nearby settings share them. Days that the source lacks have no finer bars.
+    The run is repeated until it asks for no further day, because the outcome inside a bar changes later positions. Days
+    are fetched whole, so that runs of nearby settings share them. Days that the source lacks have no finer bars.
 
     Raises InvalidInput if that would be more than `MAX_DETAIL_BARS`, or the source has no bars of that length; and what
     `source.fetch` raises.
@@ -81,7 +81,7 @@ async def fetch_with_detail(
 
 
 def _days_of(bars: Bars, numbers: NDArray[np.intp]) -> Days:
-    """Return the days on which some bars lie."""
+    """Return the days that contain these bars."""
     opens = bars.open_time_ms[numbers]
     closes = bars.interval.next_opens_ms(opens) - 1
     days: Days = set()

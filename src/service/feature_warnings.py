@@ -25,7 +25,7 @@ class _Missing(NamedTuple):
 
 
 def feature_warnings(features: Features, predictions: Predictions) -> tuple[str, ...]:
-    """Return a warning about the bars without a prediction, unless these are only the first, before enough bars."""
+    """Return a warning about the bars without a prediction, unless only the first lack one, before enough bars."""
     bars, predicted = len(predictions.values), int(np.count_nonzero(~np.isnan(predictions.values)))
     missing = _find_missing(features, predictions.feature_columns or features.names)
     late = [column for column in missing if column.late_bars]

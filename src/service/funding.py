@@ -16,10 +16,11 @@ from src.service.sources import SourceCatalogue
 
 
 async def read_funding(sources: SourceCatalogue, request: BacktestRequest) -> BacktestRequest:
-    """Return the request with the rates of its funding history, if it asks for one; of the exchange's, all there are.
+    """Return the request with the rates of its funding history, if it asks for one.
 
-    Raises SourceNotFound if its user has no such dataset, InvalidInput if that has bars, or rates of another symbol;
-    SymbolNotFound and any ExchangeError if the exchange gives none.
+    The exchange's rates are all that it has published. Raises SourceNotFound if its user has no such dataset,
+    InvalidInput if that has bars, or rates of another symbol; SymbolNotFound and any ExchangeError if the exchange
+    gives none.
     """
     funding = request.rules.funding
     if funding.kind is not FundingKind.HISTORY:
@@ -39,8 +40,8 @@ async def read_funding(sources: SourceCatalogue, request: BacktestRequest) -> Ba
 def cut_funding(request: BacktestRequest, time_ms: NDArray[np.int64]) -> BacktestRequest:
     """Return the request with the exchange's rates inside its bars, which open at `time_ms` [n].
 
-    The exchange publishes further ones every few hours. Those of these bars stay the same, and so does their
-    fingerprint.
+    The exchange publishes further rates every few hours. The rates inside these bars, and their fingerprint, stay the
+    same.
     """
     funding = request.rules.funding
     if not funding.reads_exchange or not len(time_ms):
@@ -50,7 +51,7 @@ def cut_funding(request: BacktestRequest, time_ms: NDArray[np.int64]) -> Backtes
 
 
 async def read_funding_again(sources: SourceCatalogue, result: BacktestResult) -> BacktestResult:
-    """Return a stored result whose request has the rates that it had.
+    """Return a stored result with the original rates in its request.
 
     Raises Conflict if they have changed, and what `read_funding` raises.
     """

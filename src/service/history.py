@@ -11,10 +11,10 @@ from src.ports.market import BarSource
 
 
 async def fetch_with_history(source: BarSource, market: MarketRequest, warm_up_bars: int) -> MarketSeries:
-    """Return the requested bars, and as their history up to `warm_up_bars` valid ones before them.
+    """Return the requested bars, with up to `warm_up_bars` valid bars before them as their history.
 
-    The history is a request of its own: it changes neither the range nor the report and the warnings about it, and it
-    does not count in the limit. It is shorter if the source has no earlier bars. Raises what `source.fetch` raises.
+    The history is a separate request: it does not change the range, the report or the warnings, and does not count
+    toward the limit. It is shorter if the source has no earlier bars. Raises what `source.fetch` raises.
     """
     series = await source.fetch(market)
     history = await _fetch_before(source, market, int(series.bars.open_time_ms[0]), warm_up_bars)

@@ -53,9 +53,9 @@ async def prepare_pinned(
 ) -> tuple[BacktestRequest, MarketSeries, Predictions | None]:
     """Return what `BacktestService.prepare` returns, with bars that do not change from one attempt to the next.
 
-    They are remembered in the job's `part`; a job of several markets has one for each. The market of the returned
-    request is the range of these bars, so that a run of it has the same ones. Raises Conflict if the source has other
-    bars there than before.
+    The job's `part` records the bars; a job of several markets has one part for each. The market of the returned
+    request is the range of these bars, so that its run has the same ones. Raises Conflict if the source now has
+    different bars there.
     """
     stored = (await handle.parts()).get(part)
     pinned = None if stored is None else _read(stored)
@@ -80,7 +80,7 @@ async def prepare_pinned(
 async def run_once(
     backtests: BacktestService, request: BacktestRequest, result_id: str, *, choice: SweepChoice | None = None
 ) -> None:
-    """Run a backtest and store its result under this id, unless an attempt that was killed later has stored it.
+    """Run a backtest and store its result under this id, unless an earlier attempt, killed since, has stored it.
 
     `choice` is what a sweep found about choosing this run; the verdict reads it. Raises what
     `BacktestService.run` raises.
@@ -100,7 +100,7 @@ async def pin_request(
 ) -> BacktestRequest:
     """Return the request with the range of the bars that a job had, and with the filters.
 
-    Raises Conflict if the source has other bars there now, or the job did not record its bars.
+    Raises Conflict if the source has different bars there now, or the job did not record its bars.
     """
     if PART not in parts:
         raise Conflict("Job {id!r} does not say which bars it had. Start it again.", id=job_id)

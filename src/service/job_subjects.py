@@ -49,7 +49,7 @@ def _shorten(symbols: tuple[str, ...]) -> str:
 
 @dataclass(slots=True, eq=False)
 class JobSubjects:
-    """The subjects of jobs by their ids; those that were asked for last stay in memory."""
+    """The subjects of jobs by their ids; the most recently read ones stay in memory."""
 
     store: JobStore
     max_kept: int = MAX_KEPT

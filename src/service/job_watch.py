@@ -23,7 +23,7 @@ class JobWatch:
     """The watched jobs of one process.
 
     The store is asked for all of them every `poll_s`, and at once when this process has changed one. A watcher that is
-    slower than its job misses states between; it always gets the last one.
+    slower than its job misses states in between, but always gets the last one.
     """
 
     def __init__(self, store: JobStore, *, poll_s: float = POLL_S) -> None:

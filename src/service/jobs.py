@@ -56,10 +56,10 @@ class JobService:
         workers.on_change(watch.note_change)
 
     async def submit(self, request: JobRequest, *, idempotency_key: str | None = None) -> Job:
-        """Queue a request and return its job; an earlier one of the user if key and request are the same.
+        """Queue a request and return its job; the user's earlier job if key and request are the same.
 
-        Raises InvalidInput if the key is invalid; Conflict if it came with another request before; Busy if the user
-        has too many jobs that have not ended; RateLimited if the user has no processor time left.
+        Raises InvalidInput if the key is invalid; Conflict if it was used with another request; Busy if the user has
+        too many jobs that have not ended; RateLimited if the user has no processor time left.
         """
         self._admit(request.user_id)
         key = None
@@ -81,7 +81,7 @@ class JobService:
         return await self._store.get(job_id)
 
     async def owner(self, job_id: str) -> str:
-        """Return whose a job is; raises JobNotFound."""
+        """Return the owner of a job; raises JobNotFound."""
         return await self._store.owner(job_id)
 
     async def subject(self, job_id: str) -> JobSubject | None:
@@ -117,7 +117,7 @@ class JobService:
                 yield job
 
     async def cancel(self, job_id: str, *, user_id: str) -> Job:
-        """Cancel a job, which keeps what was computed; one that has ended stays as it is.
+        """Cancel a job and keep what it has computed; an ended job stays as it is.
 
         It is CANCELLING until its process, which may be another one, has stopped. Raises JobNotFound if there is none,
         or it belongs to another user.

@@ -31,8 +31,8 @@ OUT_OF_SAMPLE: Final = "Out of sample"
 """How sentences about the part after the training window begin."""
 
 MIN_COUNTED_BARS: Final = 30
-"""Bars after the training window from which they are the trial. The t of fewer returns says hardly anything, and the
-ledger would count them in finer slots than days, apart from all runs that they resemble."""
+"""Minimum number of bars after the training window that count as the trial. The t of fewer returns says hardly
+anything, and the ledger would count them in finer slots than days, apart from all similar runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -137,7 +137,7 @@ def conclude(
 ) -> Judged:
     """Judge an examined run and its part after the training window among the trials of a ledger.
 
-    `choice` applies to both: a sweep chose on all bars.
+    `choice` applies to both, because a sweep chooses on all bars.
     """
     parts, after = examined.parts, examined.out_of_sample
     training = parts.training
@@ -186,7 +186,7 @@ def take_snapshot(update: LedgerUpdate) -> LedgerSnapshot:
 
 
 def count_runs(state: TrialLedgerState) -> int:
-    """Return how many runs a ledger has counted, those that did not move too: as many as `run.py ledger` says.
+    """Return how many runs a ledger has counted, also those that did not move: the number that `run.py ledger` prints.
 
     Versions that kept no links did not store that number; then the runs that moved are counted.
     """
@@ -196,13 +196,13 @@ def count_runs(state: TrialLedgerState) -> int:
 def ledger_market(symbol: str, origin: str) -> str:
     """Return the market of a ledger: trials on another source's bars, or on simulated ones, are counted apart.
 
-    Bars that were made from finer ones of the source count as the source's: which bars are made so is up to the cache.
+    Bars made from finer bars of the source count as the source's, because the cache decides which bars are made so.
     """
     return f"{symbol} ({source_of(origin)})"
 
 
 def find_training_overlap(request: BacktestRequest, bars: Bars) -> TrainingOverlap | None:
-    """Return how the declared training window lies in the bars; None if none was declared."""
+    """Return how the declared training window overlaps the bars; None if none was declared."""
     model = request.strategy.model
     window = NO_TRAINING_WINDOW if model is None else model.training
     if window.trained_to_ms is None:
@@ -240,7 +240,7 @@ def compute_part(
     start: int,
     stop: int,
 ) -> Outcome:
-    """Run some of the bars afresh: flat, with the initial cash, on predictions from features of all bars before.
+    """Run some of the bars anew: flat, with the initial cash, and predictions from features of all earlier bars.
 
     The strategy warms up on the bars before the part.
     """
@@ -300,9 +300,9 @@ def _find_trials(
 ) -> tuple[Trial | None, Trial | None]:
     """Return what a run adds to the ledger: every run adds something, or a search could be hidden from the ledger.
 
-    That is the part after the training window. If there is none, if it is too short or if it did not move, the returns
-    of the whole run are counted with t = 0. They say how many different trials were made. Their t is that of a model on
-    bars that it knows: counted, one such run would raise V, and with it the hurdle of every later run. 0 is what luck
+    That is the part after the training window. If there is none, or it is too short or did not move, the returns of the
+    whole run are counted with t = 0. They show how many different trials were made. Their real t is that of a model on
+    bars that it knows: counting one such t would raise V, and with it the hurdle of every later run. 0 is what luck
     gives on average.
     """
     if training is None or not training.bars_seen:
@@ -320,7 +320,7 @@ def run_setting(
 ) -> RunSetting:
     """Return what the keys of all runs of a request on some bars have in common, whatever its parameters are.
 
-    A declaration that holds some of the bars is part of it: another one counts other returns, or another t.
+    A training window that covers some of the bars is part of it: another one counts other returns, or another t.
     """
     times, model = bars.open_time_ms, request.strategy.model
     declared = None

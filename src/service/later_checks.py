@@ -1,4 +1,4 @@
-"""Check stored results further on request, in ways that would cost too much for every run."""
+"""Check stored results further on request, with checks that are too expensive for every run."""
 
 from __future__ import annotations
 
@@ -177,8 +177,7 @@ class LaterChecks:
         return await read_funding_again(self.sources, await self.store.get(result_id))
 
     async def _fetch(self, result: BacktestResult, warm_up_bars: int = 0) -> MarketSeries:
-        """Return the bars of a result, with a longer history if asked; raises Conflict if they are not the same any
-        more."""
+        """Return the bars of a result, with a longer history if asked; raises Conflict if they have changed."""
         return await fetch_pinned_bars(self.sources, self.computing, result, warm_up_bars)
 
     async def _fetch_minutes(self, result: BacktestResult, bars: Bars, bar: int) -> Bars | None:

@@ -1,8 +1,8 @@
-"""Audit a model's predictions for knowledge of other rows: the second and the third question, if the first one fails.
+"""Audit whether a model's predictions depend on other rows: ask the second and third question if the first one fails.
 
-1. Do the same rows get the same predictions among other rows? The sandbox asks this with every prediction.
-2. If not: do they get the same predictions at all, when they are asked for once more?
-3. If so: which signals change if the later bars are left out? If none does: and if other bars are in their place?
+1. Do the same rows get the same predictions among other rows? The sandbox checks this with every prediction.
+2. If not: do they get the same predictions when all rows are predicted once more?
+3. If so: which signals change if the later bars are left out? If none: do any change if other bars replace them?
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class AuditedModel:
 
 
 async def audit_leaks(model: AuditedModel, computing: ComputeQueue, *, deadline_s: float) -> LeakAudit:
-    """Audit a model; a check that it does not finish before `deadline_s` (the event loop's time) is not checked."""
+    """Audit a model; checks not finished before `deadline_s` (the event loop's time) are reported as not made."""
     predictions = model.predictions
     if predictions.among_others is None:
         why = predictions.audit_failure or "The model's rows were predicted once only."
@@ -101,8 +101,9 @@ async def audit_leaks(model: AuditedModel, computing: ComputeQueue, *, deadline_
 async def _repeat(model: AuditedModel) -> Predictions:
     """Predict all bars again, after their first part.
 
-    Every child starts with the same random numbers and an unused model: asked for all bars at first, one that draws
-    numbers or counts its calls predicts as before, and what it then says of fewer bars looks like knowing later ones.
+    Every child starts with the same random numbers and an unused model. If all bars came first, a model that draws
+    numbers or counts its calls would predict as before, and its predictions for fewer bars would then look like
+    knowledge of later ones.
     """
     whole, part = len(model.bars), max(_first_row(model) + 1, len(model.bars) // 2)
     if part < whole:
@@ -118,7 +119,7 @@ async def _repeat(model: AuditedModel) -> Predictions:
 class _Tries:
     """Predictions of the first bars without the later ones, or with others in their place.
 
-    `at_differing` are the lengths of those that end at rows that differed. `failed` are the attempts without
+    `at_differing` are the lengths of the prefixes that end at differing rows. `failed` are the attempts without
     predictions, and `failure` is why the last of them failed.
     """
 
@@ -129,7 +130,7 @@ class _Tries:
     failure: ServiceError | TimeoutError | None = None
 
     async def predict(self, model: AuditedModel, lengths: Sequence[int], deadline_s: float) -> None:
-        """Predict prefixes at once; if that fails, one by one: dividing by the deviation fails on one row only."""
+        """Predict prefixes at once; if that fails, one by one: dividing by a deviation fails only on a single row."""
         known = len(self.found)
         try:
             async with asyncio.timeout_at(deadline_s):
@@ -183,7 +184,7 @@ def _compare_all(model: AuditedModel, others: NDArray[np.float64]) -> RowCompari
         try:
             signals = decide(model.request, model.bars, replace(model.predictions, values=others), model.history)
         except ServiceError:
-            # Others that the strategy refuses, as a probability over 1, are compared as numbers only.
+            # Predictions that the strategy rejects, such as a probability over 1, are compared as numbers only.
             logger.debug("predictions among other rows give no signals", exc_info=True)
         else:
             has_turned = find_sides(signals.action) != find_sides(model.signals.action)
@@ -219,8 +220,8 @@ def _explain(model: AuditedModel, comparison: RowComparison, tries: _Tries) -> R
     signals = [_decide_prefix(model, prefix) for prefix in prefixes]
     rows = [_compare_prefix(model, *prefix) for prefix in zip(prefixes, signals, strict=True)]
     is_at_end = differ_at_end_only(rows)
-    # The limits of changed signals and of rounding are those of prefixes chosen whatever differs: at others, honest
-    # quantized networks pass that of signals three times as often.
+    # The limits for changed signals and for rounding assume prefixes that are chosen regardless of differences: at
+    # differing rows, honest quantized networks exceed the limit for signals three times as often.
     counted = [
         place for place, prefix in enumerate(prefixes) if is_at_end or len(prefix.values) not in tries.at_differing
     ]

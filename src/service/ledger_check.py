@@ -13,7 +13,7 @@ from src.ports.stores import TrialLedger
 
 PAGE_LINKS: Final = 1000
 MAX_WALKS: Final = 3
-"""A fault is reported after so many walks even if trials were counted during each."""
+"""A fault is reported after this number of walks even if trials were counted during each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +21,8 @@ class LedgerFinding:
     """What a walk found: `runs` counted, the first `unlinked_runs` of them before links were kept.
 
     Of the first `reduced_runs` only sums are kept, so that they have no links and heads either. `fault` is the first
-    fault, None if there is none. `head_after` is the number of runs after which the ledger had the head that was looked
-    for; None if it never had.
+    fault, None if there is none. `head_after` is the number of runs after which the ledger had the searched head; None
+    if it never had.
     """
 
     runs: int

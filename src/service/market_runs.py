@@ -99,7 +99,7 @@ class MarketRuns:
         for market in ranked:
             try:
                 bars = await cached.cached_bars(market)
-                # They may be evicted since, and bars that the exchange does not have are counted by no file name.
+                # The bars may have been evicted, and the file names do not show which bars the exchange lacks.
                 if bars is not None and has_enough(len(bars), len(result.time_ms)):
                     found.append(await self._run_one(result.request, bars, model_file))
             except _NOT_OF_A_MARKET:
@@ -115,7 +115,8 @@ class MarketRuns:
 
     async def _run_one(self, request: BacktestRequest, bars: Bars, model_file: ModelFile | None) -> OtherMarket:
         if request.rules.exchange.filters is Filters.EXCHANGE:
-            # Those that were read are of the result's own market: a tick of it may be more than a price of another.
+            # The filters that were read are those of the result's market, whose tick may exceed a price of another
+            # market.
             request = replace(request, rules=replace(request.rules, exchange=ExchangeRules()))
         predictions = await self._predict(request, bars, model_file)
         outcome = await self.computing.run(compute_outcome, request, bars, predictions, self.engines)

@@ -51,7 +51,7 @@ class SymbolInputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PortfolioRun:
-    """A portfolio that was traded, its market, and the same as one run on that market."""
+    """A traded portfolio, its market, and the portfolio as one run on that market."""
 
     simulation: PortfolioSimulation
     index: Bars
@@ -103,7 +103,7 @@ def trade(request: PortfolioRequest, inputs: Sequence[SymbolInputs]) -> Portfoli
         strategy_name=inputs[0].signals.strategy.name,
         settings=request.backtest.annualization,
     )
-    # Not from the net position of `merged`, which is 0 where a long and a short are worth the same.
+    # Not from the net position of `merged`, which is 0 if a long and a short are worth the same.
     exposure = float(np.count_nonzero(simulation.open_positions)) / len(simulation.time_ms) * 100
     metrics = replace(metrics, exposure=exposure)
     return PortfolioRun(simulation=simulation, index=index, merged=merged, metrics=metrics)

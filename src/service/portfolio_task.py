@@ -47,7 +47,7 @@ class PortfolioTask:
         await handle.note(_traded(1))
         entry = await handle.compute(build_entry, request, inputs, run)
         market = ledger_market(INDEX, inputs[0].series.origin)
-        # A second attempt counts nothing anew: the key is the same.
+        # A second attempt is not counted again, because the key is the same.
         update = await self.ledger.record(entry, user_id=request.user_id, symbol=market)
         snapshot = await handle.compute(take_snapshot, update)
         dearer = await handle.compute(measure_dearer, request, inputs)

@@ -39,7 +39,7 @@ class PortfolioRows:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BalanceRows:
-    """Balances of a portfolio: columns [k] by name, how many times they stand for, and for how many each row does."""
+    """Balances of a portfolio: columns [k] by name, the number of times in all, and the number in each row."""
 
     columns: dict[str, NDArray[Any]]
     total: int
@@ -114,8 +114,8 @@ def list_balances(
 ) -> BalanceRows:
     """Return balances at the closes of times, oldest first.
 
-    Without `points` `first` of them from the time number `offset` on, None for all; with it all times, each row for as
-    many of them. Raises InvalidInput on `points`, if it is out of bounds or comes with a page.
+    Without `points`, return `first` of them (None: all) from the time number `offset` on; with it, all times, the same
+    number in each row. Raises InvalidInput on `points` if it is out of bounds or comes with a page.
     """
     if points is not None and (first is not None or offset):
         raise InvalidInput(

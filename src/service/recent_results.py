@@ -23,7 +23,7 @@ IDLE_S: Final = 60.0
 class RecentResults:
     """Results by id, at most `max_bytes` together, each for `idle_s` after it was last read.
 
-    A result never changes, and an id is given once. Each read checks that it still exists.
+    A result never changes, and an id is never reused. Each read checks that it still exists.
     """
 
     max_bytes: int = MAX_BYTES

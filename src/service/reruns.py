@@ -28,7 +28,7 @@ def build_pinned_request(original: BacktestResult) -> BacktestRequest:
         )
     strategy = request.strategy
     if model is not None and not model.training.is_declared:
-        # Earlier versions took a label horizon without a window, and did not use it.
+        # Earlier versions accepted a label horizon without a window, and ignored it.
         strategy = strategy.with_model(replace(model, training=NO_TRAINING_WINDOW))
     return replace(
         request,
@@ -46,13 +46,13 @@ def pin_market(original: BacktestResult) -> MarketRequest:
 
 def pin_range(market: MarketRequest, first_ms: int, last_ms: int) -> MarketRequest:
     """Return the request for exactly the bars that a request found from `first_ms` to `last_ms`."""
-    # More than there are, because invalid bars that were left out count in a limit too.
+    # The limit exceeds the number of bars, because it also counts invalid bars, which are left out.
     most = market.interval.most_bars(first_ms, last_ms)
     return replace(market, start_ms=first_ms, end_ms=last_ms, limit=most, limit_origin=LimitOrigin.RANGE)
 
 
 def differences(original: BacktestResult, again: BacktestResult) -> Iterator[str]:
-    """Name the parts that are not equal to the last bit, causes first (see `Rerun`)."""
+    """Name the parts that differ in any bit, causes first (see `Rerun`)."""
     yield from _changed_inputs(original.fingerprints, again.fingerprints)
     before, after = original.simulation, again.simulation
     if not _is_same(original.signals.action, again.signals.action):

@@ -29,11 +29,11 @@ class ResultService:
         )
 
     async def check_exists(self, result_id: str) -> None:
-        """Raise ResultNotFound if no such result is stored; it is not read."""
+        """Raise ResultNotFound if no such result is stored, without reading it."""
         await self.store.owner(result_id)
 
     async def owner(self, result_id: str) -> str:
-        """Return whose a stored result is; raises ResultNotFound."""
+        """Return the owner of a stored result; raises ResultNotFound."""
         return await self.store.owner(result_id)
 
     async def delete(self, result_id: str, *, user_id: str) -> ResultSummary | None:
@@ -63,7 +63,7 @@ class ResultService:
 
 
 async def is_stored(store: ResultStore, result_id: str) -> bool:
-    """Return whether such a result is stored."""
+    """Return whether a result with this id is stored."""
     try:
         await store.owner(result_id)
     except ResultNotFound:

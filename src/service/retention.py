@@ -1,4 +1,4 @@
-"""Delete stored results and jobs once they are older than the operator wants to keep, and what dead hosts left."""
+"""Delete stored results and jobs that are older than the operator wants to keep, and the leftovers of dead hosts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class AgingStore(Protocol):
 
 
 class Retention:
-    """Deletes what is older than `keep_days`, at the start and every hour; never anything if it is 0.
+    """Deletes what is older than `keep_days`, at the start and every hour; deletes nothing if it is 0.
 
     `kept` names in the log what the store holds.
     """
@@ -55,7 +55,7 @@ class CleanableStore(Protocol):
     """Object storage that several hosts share."""
 
     async def clean(self) -> None:
-        """Remove what hosts left that died in the middle of an upload."""
+        """Remove the leftovers of hosts that died during an upload."""
         ...
 
 

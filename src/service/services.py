@@ -102,7 +102,7 @@ class Services:
         self.signer = signer
         self.steps = steps
         self.preparations: list[Callable[[], Awaitable[object]]] = []
-        """Run before `steps.following`: what the edges want to have ready for their first clients."""
+        """Run before `steps.following`: preparations of the APIs for their first clients."""
         self._is_draining = False
         self._warm_up: asyncio.Task[None] | None = None
         self._follow_up: asyncio.Task[None] | None = None

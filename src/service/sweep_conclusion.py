@@ -1,4 +1,4 @@
-"""Conclude a sweep whose rows are computed: test what the choice is worth, then run and store the best of them.
+"""Conclude a sweep whose rows are computed: test the choice among them, then run and store the best.
 
 Each finished step is stored at once as a part of the job: a best row with its result, and each of the three tests. An
 attempt after a crash continues with the missing ones.
@@ -113,8 +113,8 @@ class SweepFinish:
     ) -> tuple[KeptRow, ...]:
         """Run the best rows by the ordinary pipeline and store their results, the best one last.
 
-        If the user's quota does not hold all of them, the worst ones are dropped. `choice` returns what the verdict on
-        a row of this number reads of the sweep.
+        If the user's quota does not hold all of them, the worst ones are dropped. `choice` takes the number of a row
+        and returns what its verdict reads of the sweep.
         """
         best = [self._describe(table, place) for place in places]
         for done, kept in enumerate(reversed(best)):
@@ -223,7 +223,7 @@ def choose_best(table: SweepTable, ranked: NDArray[np.int64], most: int) -> Sequ
 
 
 def choose_tested(ranked: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """Return the places of the rows to test, from those that can be the best; `ranked` has the best first.
+    """Return the places of the rows to test among `ranked`, the rows that can be the best, with the best first.
 
     They are all of them, or the best half and a sample of the others.
     """

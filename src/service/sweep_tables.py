@@ -25,13 +25,13 @@ ROW = "row"
 
 
 def column_name(parameter: str) -> str:
-    """Return the name of a swept parameter's column; a number of a rule may have the name of another column."""
+    """Return the name of a swept parameter's column; a rule's named number may have the name of another column."""
     return f"parameter_{parameter}" if parameter in (RANK, ROW, *ROW_METRICS) else parameter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweptColumn:
-    """A swept parameter of a table: `words` are those of a closed list, in whose place its values are."""
+    """A swept parameter of a table: if it has `words`, a closed list, its values are places in them."""
 
     name: str
     is_whole: bool
@@ -104,8 +104,8 @@ def build_table(parts: list[SweepRows], parameters: int) -> SweepTable:
 def sort_rows(table: SweepTable, request: SweepRequest, *, by: str, descending: bool) -> NDArray[np.int64]:
     """Return the places of the rows in a table, sorted by `rank`, `row`, a metric or a swept parameter's column.
 
-    Rows without the figure come last either way, and equal ones in the order of their numbers. By `rank` only those
-    rows are returned that can be the best. Raises InvalidInput for any other name.
+    Rows without the figure always come last, and equal rows in the order of their numbers. `rank` returns only rows
+    that can be the best. Raises InvalidInput for any other name.
     """
     if by == RANK:
         ranked = rank_rows(table.figures, request)

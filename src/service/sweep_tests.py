@@ -29,7 +29,7 @@ SHOW_S: Final = 1.0
 
 
 class Stopped(Exception):
-    """The job was cancelled: nothing waits for the rest."""
+    """The job was cancelled, so nothing waits for the rest."""
 
 
 class RowsTest(ABC, Generic[Found]):

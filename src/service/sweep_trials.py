@@ -24,7 +24,7 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Counted:
-    """The evaluated rows that give the trials of some rows, and which of them do."""
+    """Evaluated rows, and the numbers of those that are counted as trials."""
 
     found: EvaluatedRows
     rows: Rows
@@ -35,8 +35,8 @@ class _Counted:
 class SweepTrials:
     """Builds what the rows of one sweep add to the ledger.
 
-    If a model declares to know some of the bars, the rows are run on the bars after them too: those are the trial (see
-    `service.judging`).
+    If the declared training window covers some of the bars, the rows also run on the bars after it, which are the trial
+    (see `service.judging`).
     """
 
     def __init__(self, request: SweepRequest, series: MarketSeries, inputs: SweepInputs) -> None:
@@ -99,7 +99,7 @@ class SweepTrials:
         return [parts[place] for place in variants.of_row.tolist()]
 
     def _with_own_history(self, values: Floats) -> Iterator[tuple[MarketSeries, list[int]]]:
-        """Yield the series that runs of rows would read, and those rows: they need equally many bars before it."""
+        """Yield each series that single runs would read, with its rows, which need equally many bars before it."""
         history = self._series.history
         if history is None:
             yield self._series, list(range(len(values)))

@@ -83,8 +83,8 @@ class SweepMap:
 class SweepService:
     """The use cases of sweeps and walk-forwards; the id of their job is their id.
 
-    Rows are read in a slot of the queue that backtests use, so that few tables are in memory at the same time. What a
-    sweep costs is estimated in a queue of its own: it can take many seconds, for which no backtest waits.
+    Rows are read in a slot of the queue that backtests use, so that few tables are in memory at the same time. The cost
+    of a sweep is estimated in a separate queue, because that can take many seconds and no backtest should wait for it.
     """
 
     jobs: JobService
@@ -112,7 +112,7 @@ class SweepService:
     async def start_walk_forward(self, request: WalkForwardRequest, idempotency_key: str | None = None) -> Job:
         """Queue a walk-forward; raises what `start` raises, and InvalidInput if all folds have too many rows.
 
-        Its folds are known once its bars are there.
+        Its folds are known once its bars are fetched.
         """
         with inside_walk_forward():
             _check_walk_forward(request)
@@ -245,7 +245,7 @@ def _estimate_fold(sweep: SweepRequest, max_combinations: int) -> SweepEstimate:
 
 
 def _check_walk_forward(request: WalkForwardRequest) -> None:
-    """Raise InvalidInput if a trading rule is swept, for TPE, or if not one fold fits into the bars that are asked for.
+    """Raise InvalidInput if a trading rule is swept, if the search is TPE, or if no fold fits into the requested bars.
 
     The tests are one run on one account, which has one set of trading rules; and TPE draws by earlier rows,
     while each fold tries the same combinations.

@@ -11,7 +11,7 @@ from typing import Final
 from src.observing.spans import span
 
 _SPANS: Final = {"marketData": "fetch", "model": "predict"}
-"""The names of spans that differ from those of the steps, which clients read."""
+"""Names of spans that differ from the names of the steps, which clients read."""
 
 
 class Stopwatch:

@@ -1,4 +1,4 @@
-"""Say what a user has used of the limits per time and of the quotas."""
+"""Report what a user has used of the limits per time and of the quotas."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class UsageService:
     quotas: Mapping[str, Quota]
 
     async def read(self, user_id: str, *, sender: str) -> Usage:
-        """Return what is used now; `sender` is under whose name the request counts (`domain.rates`).
+        """Return what is used now; `sender` is the name under which the request counts (`domain.rates`).
 
         The limits per time are those of this process. Raises InvalidInput, StoreUnavailable.
         """

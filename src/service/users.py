@@ -1,4 +1,4 @@
-"""Say how much is stored of each user, and delete all that is stored of one."""
+"""Report how much is stored of each user, and delete all that is stored of one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STOPPING_S: Final = 120.0
 """Seconds in which a cancelled job must stop: its process notes it when it renews its lease."""
 POLL_S: Final = 0.5
 ROUNDS: Final = 3
-"""How often the stores are emptied: a run that ends meanwhile stores its result afterwards."""
+"""How often the stores are emptied, because a run that ends meanwhile stores its result afterwards."""
 
 
 class UserKeys(Protocol):
@@ -35,7 +35,7 @@ class UserKeys(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserService:
-    """The operator's use cases of users, beside running services too. Every method raises StoreUnavailable."""
+    """The operator's use cases of users, also while services run. Every method raises StoreUnavailable."""
 
     records: UserRecords
     results: ResultStore

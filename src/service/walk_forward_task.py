@@ -39,14 +39,14 @@ MAX_ROWS_AT_ONCE: Final = 2_000
 """Rows of a chunk: a cancelled job stops after the present ones."""
 RESULT_PART: Final = "result"
 SHOW_S: Final = 1.0
-"""Between two looks at how far a fold is."""
+"""Between two reports of a fold's progress."""
 
 Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Walk:
-    """A walk-forward that is under way."""
+    """A running walk-forward."""
 
     request: WalkForwardRequest
     series: MarketSeries
@@ -137,7 +137,7 @@ class WalkForwardTask:
         )
 
     async def _compute(self, walk: _Walk, number: int, plan: FoldBars, pace: _Pace) -> Fold:
-        """Choose on the training window, whose bars alone are passed on, and run the choice on the test."""
+        """Choose on the training window, passing on only its bars, and run the choice on the test."""
         request = walk.request.sweep
         figures = await self._choose(walk, plan, pace)
         ranked = rank_rows(figures, request)
@@ -193,7 +193,7 @@ class WalkForwardTask:
         return np.concatenate([part.rows.figures for part in parts])
 
     async def _count(self, walk: _Walk, inputs: SweepInputs, parts: Sequence[EvaluatedRows]) -> None:
-        """Count the rows of a training window as trials: the choice shows the best of them."""
+        """Count the rows of a training window as trials, because the choice shows the best of them."""
         series = replace(walk.series, bars=inputs.bars, history=inputs.history)
         trials = await walk.handle.compute(SweepTrials, inputs.request, series, inputs)
         market, total = ledger_market(series.bars.symbol, series.origin), len(walk.combinations)

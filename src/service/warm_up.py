@@ -70,15 +70,15 @@ def warm_up(engines: Mapping[EngineName, Engine]) -> None:
 def warm_up_rules() -> None:
     """Build the parser of rules and load what computes them, for the first client that sends a rule.
 
-    Blocking; 0.1 s, seconds if the compile cache is empty. Not in `warm_up`, because few clients send rules, and all
-    wait for it.
+    Blocking; 0.1 s, seconds if the compile cache is empty. Not in `warm_up`, because all clients wait for that, and few
+    send rules.
     """
     params = RulesParams(buy="crosses_above(close, sma(5)) and close > 1 + open / 2", short="close < sma(9)")
     Rules(params).signals(StrategyInputs(bars=_wave(200)))
 
 
 def warm_up_detail() -> None:
-    """Load what walks through finer bars inside bars, and what sizes by volatility.
+    """Load the code that walks through finer bars inside bars, and the code that sizes by volatility.
 
     Blocking; a second, and half a minute of one core if the compile cache is empty: a first client would wait. Not
     in `warm_up`, for the same reason as `warm_up_rules`.
@@ -92,14 +92,14 @@ def warm_up_detail() -> None:
 
 
 def warm_up_portfolios() -> None:
-    """Load what trades several symbols with one cash; as `warm_up_detail`."""
+    """Load the code that trades several symbols with one cash; see `warm_up_detail`."""
     bars = _wave(200)
     signals = Crossover(CrossoverParams(fast=3, slow=8)).signals(StrategyInputs(bars=bars))
     run_portfolio([bars], [signals], [TradingRules(fill=FillTiming.NEXT_OPEN)], most_open=1)
 
 
 def warm_up_sweeps() -> None:
-    """Load what computes the rows of sweeps and tests the best of them: each kernel once.
+    """Load the code that computes the rows of sweeps and tests the best of them, by running each kernel once.
 
     Blocking; a second, and half a minute of one core if the compile cache is empty. Not in `warm_up`, for the same
     reason as `warm_up_rules`.

@@ -44,8 +44,8 @@ ADDED_TABLE_FIELDS: Final[Mapping[str, Mapping[str, float | Callable[[int], NDAr
     "simulation.fills": {"trade": _pairs, "funding": 0.0, "impact": 0.0},
     "simulation.trades": {"funding": 0.0},
 }
-"""Values of fields that were added to a table later, for older documents, or what gives them for a number of rows; all
-other fields must be stored."""
+"""Values of table fields that older documents lack, or functions that return them for a number of rows; all other
+fields must be stored."""
 
 _FAULTS: Final = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, InvalidInput)
 """The exceptions that reading a damaged document can raise."""

@@ -86,7 +86,7 @@ def fail(failure: JobFailure, now_ms: int) -> Fields:
 
 
 def fail_unreadable(error: UnreadableResult, now_ms: int) -> Fields:
-    """End a job that cannot be read: it would be taken again and again, before all other jobs of its user."""
+    """End a job that cannot be read: otherwise it is taken again and again, before all other jobs of its user."""
     return fail(JobFailure(code=error.code, message=error.message), now_ms)
 
 
@@ -119,7 +119,7 @@ def progress(made: JobProgress, *, now_ms: int, duration_ms: int) -> Fields:
 def note(stage: JobStage | None, made: JobProgress | None, *, now_ms: int, duration_ms: int) -> Fields:
     """Note the stage of a job and its progress, unless None, and renew the lease.
 
-    A stage without progress comes after the units, whose rate is over.
+    A stage without progress comes after the units, so it clears their rate.
     """
     shown = {} if stage is None else {"stage": {"name": str(stage.name), "done": stage.done, "total": stage.total}}
     past: Fields = {} if stage is None else {"rate": None}
@@ -141,9 +141,9 @@ def count_as_fruitful(attempt: int) -> Fields:
 
 
 def is_new_chunk(span: ChunkSpan, stored: ChunkSpan | None) -> bool:
-    """Return whether a chunk is to be stored; `stored` is one that has units of it.
+    """Return whether to store a chunk; `stored` is a stored one that overlaps it.
 
-    Raises ValueError if only some of its units are stored: they would count twice.
+    Raises ValueError if only some of its units are stored, because they would count twice.
     """
     if stored is not None and stored != span:
         raise ValueError(f"{span} overlaps the stored {stored}")
@@ -178,12 +178,12 @@ def check_deletable(job: Fields) -> None:
 
 
 def key_of(given: Idempotency | None) -> Fields:
-    """Return the fields of a client's key; none without a key, as a stored key belongs to one job only."""
+    """Return the fields of a client's key; empty without one, because a stored key belongs to one job only."""
     return {} if given is None else {"idempotency_key": given.key, "idempotency_digest": given.digest}
 
 
 def check_same_request(stored_digest: object, given: Idempotency) -> None:
-    """Raise Conflict if a key came with another request before."""
+    """Raise Conflict if the key was used with another request."""
     if stored_digest != given.digest:
         raise Conflict(
             "{@idempotencyKey} {key!r} came with another request before. Send a new key with a new request.",
@@ -192,7 +192,7 @@ def check_same_request(stored_digest: object, given: Idempotency) -> None:
 
 
 def check_unfinished(count: int, quota: JobQuota) -> None:
-    """Raise Busy if a user with so many jobs that have not ended may have no further one."""
+    """Raise Busy if a user with `count` unfinished jobs may have no further one."""
     allowed = min(quota.max_unfinished, quota.max_jobs)
     if count >= allowed:
         raise Busy(
@@ -204,7 +204,7 @@ def check_unfinished(count: int, quota: JobQuota) -> None:
 
 
 def surplus(jobs: Sequence[Fields], quota: JobQuota) -> Sequence[str]:
-    """Return the ids of a user's oldest ended jobs without which the rest is within the quota."""
+    """Return the ids of a user's oldest ended jobs to delete so that the rest is within the quota."""
     newest_first = sorted(jobs, key=lambda job: (_count(job.get("created_ms")), str(job["id"])), reverse=True)
     newest_first.sort(key=lambda job: job["state"] in FINAL)
     ids, size_bytes = [], 0

@@ -29,7 +29,7 @@ JOB_FIELDS: Final = tuple(item.name for item in fields(Job))
 _SCHEMA_VERSION: Final = 1
 """Increased when old documents need more than defaults for missing fields."""
 _MAX_DOCUMENT_BYTES: Final = 64 * 1024 * 1024
-"""Of the JSON: a request of 8 parameters with 10,000 values each takes 2."""
+"""Of the JSON; a request of 8 parameters with 10,000 values each takes 2 MiB."""
 _REQUESTS: Final[Mapping[str, type]] = {
     JobKind.SWEEP: SweepRequest,
     JobKind.WALK_FORWARD: WalkForwardRequest,

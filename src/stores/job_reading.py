@@ -54,7 +54,7 @@ class JobReading(ABC):
     async def _read_page(
         self, user_id: str, after: Position | None, state: JobState | None, most: int
     ) -> Sequence[Row]:
-        """Return the rows of a user's jobs, newest first: at most so many, in this state, older than a position."""
+        """Return the rows of a user's jobs, newest first: no more than `most`, in this state, older than a position."""
 
     @abstractmethod
     async def _read_document(self, job_id: str, name: str) -> bytes | None:

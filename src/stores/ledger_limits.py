@@ -1,6 +1,6 @@
-"""Keep the ledgers of trials within a size, of each user and of all together, in the same way for every store.
+"""Limit the size of the ledgers of trials, per user and of all users, in the same way for every store.
 
-Those without a new run for the longest time shrink first, in one of two ways:
+The ledgers that have been without a new run for longest shrink first, in one of two ways:
 
 1. A full ledger is reduced to its sums: it keeps no directions, keys and links, and no statistic of it changes.
 2. Once reduced ledgers take over 1/4 of the limit, they are folded: the sums are removed, those of simulated markets
@@ -23,7 +23,7 @@ from src.domain.trials import LedgerEntry, TrialBatch
 from src.ports.stores import TrialLedger
 
 EVERYBODY: Final = ""
-"""Who keeps what is folded at the limit of all users; no user has this id."""
+"""The owner of ledgers that are folded at the limit of all users; no user has this id."""
 _SLACK: Final = 8
 """A scope that is over its limit shrinks to 7/8 of it, and is measured again after 1/8 of what is left: measuring all
 ledgers for each run would take as long as counting it."""
@@ -51,14 +51,14 @@ class LedgerSizes:
 
 
 class ShrinkableLedger(TrialLedger, Protocol):
-    """A TrialLedger whose ledgers can be made smaller; None stands for all users."""
+    """A TrialLedger whose ledgers can be made smaller; `user_id` None means all users."""
 
     async def measure(self, user_id: str | None) -> LedgerSizes:
-        """Return what ledgers take."""
+        """Return the sizes of ledgers."""
         ...
 
     async def reduce_oldest(self, user_id: str | None) -> LedgerSizes | None:
-        """Reduce the full ledger without a new run for the longest time; return what it took and takes, None if none.
+        """Reduce the full ledger without a new run for longest; return its sizes before and after, None without one.
 
         A crash leaves it as it was, or reduced.
         """
@@ -67,7 +67,7 @@ class ShrinkableLedger(TrialLedger, Protocol):
     async def fold_oldest(self, user_id: str | None) -> LedgerSizes | None:
         """Remove the next reduced ledger and count its runs for the user, or for `EVERYBODY`; None if there is none.
 
-        A crash counts no fewer than were removed.
+        After a crash at least as many runs are counted as were removed.
         """
         ...
 
@@ -75,7 +75,7 @@ class ShrinkableLedger(TrialLedger, Protocol):
 class BoundedTrialLedger:
     """A TrialLedger that shrinks ledgers after a run is counted, if they are over a quota.
 
-    Each process measures on its own, so that several exceed a limit by at most 1/8 for each one beyond the first.
+    Each process measures on its own, so several processes exceed a limit by at most 1/8 for each one beyond the first.
     """
 
     def __init__(self, ledger: ShrinkableLedger, quota: LedgerQuota) -> None:
@@ -110,7 +110,7 @@ class BoundedTrialLedger:
             self._left.popitem(last=False)
 
     async def _shrink_to(self, user_id: str | None, limit: int) -> int:
-        """Measure ledgers and shrink those over a limit; return how much they may grow before the next time."""
+        """Measure ledgers and shrink those over a limit; return how much they may grow before the next measurement."""
         sizes = await self._ledger.measure(user_id)
         full, reduced, counts = sizes.full, sizes.reduced, [0, 0]
         if full + reduced > limit:

@@ -18,7 +18,7 @@ Store = TypeVar("Store")
 
 
 def measure_store(store: Store, name: str, meter: StoreMeter) -> Store:
-    """Return a store that does what this one does, and times its asynchronous methods; not its generators."""
+    """Return a store that forwards to this one and times its asynchronous methods, but not its generators."""
     return cast("Store", _MeasuredStore(store, name, meter))
 
 
@@ -29,7 +29,7 @@ class _MeasuredStore:
         self._meter = meter
 
     def __getattr__(self, operation: str) -> Any:
-        """Called for what this object does not have yet: make it once for each method."""
+        """Wrap a method on first use; Python calls this only for attributes that the object lacks."""
         member = getattr(self._store, operation)
         if not inspect.iscoroutinefunction(member):
             return member

@@ -41,7 +41,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         DELETE_PARTS_TOO.format(kind="TRIGGER"),
     ),
     (
-        # Runs are counted here for good: deleting a result deletes no row.
+        # Runs stay counted here: deleting a result deletes no row.
         """CREATE TABLE trial_ledgers (
                user_id TEXT NOT NULL,
                symbol TEXT NOT NULL,
@@ -58,7 +58,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
            ) WITHOUT ROWID""",
     ),
     (
-        # Earlier trials have no links: the chain goes on from the head that is stored.
+        # Earlier trials have no links: the chain continues from the stored head.
         "ALTER TABLE trial_ledgers ADD COLUMN runs INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE trial_ledgers ADD COLUMN unlinked_runs INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE trial_ledgers ADD COLUMN first_head TEXT NOT NULL DEFAULT ''",
@@ -79,7 +79,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "INSERT INTO trial_links SELECT NOT EXISTS (SELECT 1 FROM trials WHERE number IS NULL)",
     ),
     (
-        # How many runs a link counts: each had one of its own before batches; 0 for those that share another's.
+        # How many runs a link counts: 1 for all links before batches; 0 for a run that shares another run's link.
         "ALTER TABLE trials ADD COLUMN runs INTEGER NOT NULL DEFAULT 1",
     ),
     (
@@ -111,7 +111,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX jobs_waiting ON jobs (user_id, created_ms, id) WHERE state IN ('QUEUED', 'INTERRUPTED')",
         "CREATE INDEX jobs_held ON jobs (user_id, lease_expires_ms) WHERE state IN ('RUNNING', 'CANCELLING')",
         "CREATE INDEX jobs_ended ON jobs (ended_ms) WHERE ended_ms IS NOT NULL",
-        # Apart from the job, whose row changes with every chunk.
+        # In a table of their own, because the job's row changes with every chunk.
         """CREATE TABLE job_documents (
                job_id TEXT NOT NULL,
                name TEXT NOT NULL,
@@ -137,7 +137,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE jobs ADD COLUMN fruitful_attempt INTEGER NOT NULL DEFAULT 0",
     ),
     (
-        # What each ledger takes, and in which order they shrink: by rank, then by their last new trial.
+        # The size of each ledger, and the order in which they shrink: by rank, then by their last new trial.
         "ALTER TABLE trial_ledgers ADD COLUMN reduced_runs INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE trial_ledgers ADD COLUMN missing_runs INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE trial_ledgers ADD COLUMN rank INTEGER NOT NULL DEFAULT 0",

@@ -1,4 +1,4 @@
-"""Write and read the sidecar of a model file: JSON about it beside the file, which is usable without it."""
+"""Write and read the sidecar of a model file: JSON about the file, stored beside it. The file is usable without it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def to_kept(file: ModelFile) -> dict[str, Any]:
 
 
 def from_kept(kept: Mapping[str, Any], path: Path, *, user_id: str, size_bytes: int, sha256: str) -> ModelFile:
-    """Return the file that is described; what is not, or is damaged, is taken from its name or left out."""
+    """Return the described file; missing or damaged fields are taken from its name or left out."""
     return ModelFile(
         path=path,
         user_id=user_id,
@@ -103,7 +103,7 @@ def _hash(path: Path) -> str:
 
 
 def _read_training(plain: Any) -> TrainingWindow:
-    """Return the stored training window; that of a sidecar without one, or with a damaged one, is not declared."""
+    """Return the stored training window; an undeclared one if it is missing or damaged."""
     try:
         window: TrainingWindow = from_plain(TrainingWindow, plain, {})
     except (TypeError, ValueError, InvalidInput):

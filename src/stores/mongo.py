@@ -37,7 +37,7 @@ CHUNK_BYTES: Final = 8 * 1024 * 1024
 """Half of MongoDB's limit for a document, so that the other fields of a chunk fit too."""
 
 ORPHAN_AGE_S: Final = 3600.0
-"""After this time, a save that has not ended is taken for one of a process that died."""
+"""After this time, an unfinished save is assumed to be that of a dead process."""
 
 _MAX_NAMED: Final = 5
 _DELETE_BATCH: Final = 100
@@ -49,8 +49,8 @@ logger = logging.getLogger(__name__)
 class MongoStore:
     """A ResultStore in a MongoDB database.
 
-    Writes are acknowledged by the journals of a majority. What a crash leaves of a save (see `mongo_saves`), a store
-    that opens `ORPHAN_AGE_S` or more later removes.
+    Writes are acknowledged by the journals of a majority. A store that opens `ORPHAN_AGE_S` or more after a crash
+    removes the leftovers of its saves (see `mongo_saves`).
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ class MongoStore:
         return build_page(rows, _read, first=first, warnings=warnings)
 
     async def _misplaced(self, wanted: Mapping[str, Any]) -> Sequence[str]:
-        """Return a warning if some of the wanted results have no place in a list."""
+        """Return a warning if no list can show some of the wanted results."""
         misplaced = {**wanted, "$nor": [HAS_A_PLACE]}
         named = await self._in.results.find(misplaced, {"_id": True}).limit(_MAX_NAMED).to_list(length=_MAX_NAMED)
         if not named:

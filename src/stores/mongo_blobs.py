@@ -1,4 +1,4 @@
-"""Store bytes of any length in MongoDB, whose documents end at 16 MB: in numbered pieces, before what names them."""
+"""Store bytes of any length in MongoDB, whose documents hold at most 16 MB, as numbered pieces."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PIECE_BYTES: Final = 8 * 1024 * 1024
 class MongoBlobs:
     """The collection `job_blobs`: a blob has a random name and belongs to a job.
 
-    It is written whole before the job's document names it, so a job never names one that is not there. What no job
+    It is written completely before the job's document names it, so a job never names a missing one. A blob that no job
     names is removed with the job, or by `MongoJobs.remove_leftovers`. The caller bounds the time of each method.
     """
 

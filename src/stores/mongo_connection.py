@@ -83,7 +83,7 @@ class MongoDatabase:
         """Wait for a write, which goes on if the caller is cancelled; `close` waits for it then.
 
         Its sessions bound its time. A driver that is cancelled within a command leaves its connection open (motor), or
-        must open another one (PyMongo Async), and what is half written stays until it is taken for an orphan.
+        must open another one (PyMongo Async), and a partial write stays until it is removed as an orphan.
         """
         task = asyncio.create_task(write)
         self._writes.add(task)
@@ -113,7 +113,7 @@ Owner = TypeVar("Owner", bound=_HasDatabase)
 def finished(
     write: Callable[Concatenate[Owner, Parameters], Coroutine[Any, Any, Returned]],
 ) -> Callable[Concatenate[Owner, Parameters], Coroutine[Any, Any, Returned]]:
-    """Make a method that writes end even if its caller is cancelled; see `MongoDatabase.finish`."""
+    """Let a method that writes run to its end even if its caller is cancelled; see `MongoDatabase.finish`."""
 
     @functools.wraps(write)
     async def call(self: Owner, /, *arguments: Parameters.args, **options: Parameters.kwargs) -> Returned:
@@ -123,7 +123,7 @@ def finished(
 
 
 def _log_failure(write: asyncio.Task[Any]) -> None:
-    """Log the error of a write that has no caller any more."""
+    """Log the error of a write whose caller is gone."""
     if not write.cancelled() and (error := write.exception()) is not None:
         logger.warning("write of a cancelled caller failed: error=%s", error.__cause__ or error)
 

@@ -15,7 +15,7 @@ def open_client(driver: DriverName, uri: str, options: Mapping[str, Any]) -> Any
     """Return the driver's client, which connects at the first call.
 
     Motor sends commands from threads; PyMongo Async sends them from the event loop of the first call, and closes the
-    connection of a command that is cancelled. Raises what the driver raises of an invalid `uri`.
+    connection of a command that is cancelled. Raises what the driver raises for an invalid `uri`.
     """
     # Only the chosen driver is loaded: motor is past its end of life, and may be absent one day.
     if driver == "pymongo":

@@ -13,7 +13,7 @@ from src.stores.documents import UnreadableDocument
 
 _NOT_A_LIST: Final = {"$not": {"$type": "array"}}
 HAS_A_PLACE: Final = {"created_ms": {"$type": ["int", "long"], **_NOT_A_LIST}, "_id": {"$type": "string"}}
-"""Finds the heads that have a place in lists."""
+"""Finds the heads that lists can show."""
 
 _NO_TEXT: Final = ["array", "binData", "bool", "date", "decimal", "double", "int", "long", "object", "objectId"]
 HAS_NO_OWNER: Final = {"$or": [{"user_id": None}, {"user_id": {"$type": _NO_TEXT}}]}
@@ -24,12 +24,12 @@ OWNER_FIELDS: Final = {"user_id": True, "summary.request.user_id": True}
 
 
 def equals(text: str) -> Mapping[str, Any]:
-    """Return the condition for a field that is this text, and no list that holds it."""
+    """Return the condition that a field is this text, and not a list that contains it."""
     return {"$eq": text, **_NOT_A_LIST}
 
 
 def read_owner(head: Mapping[str, Any]) -> str:
-    """Return the user that the head names, else its summary; raises UnreadableDocument if neither does."""
+    """Return the user that the head, or else its summary, names; raises UnreadableDocument if neither names one."""
     in_summary: Any = head
     for name in ("summary", "request", "user_id"):
         in_summary = in_summary.get(name) if isinstance(in_summary, Mapping) else None

@@ -45,7 +45,7 @@ from src.stores.mongo_turns import FIELDS, LEASE_FIELDS, MongoTurns, Row, to_lea
 from src.stores.pages import Position
 
 ORPHAN_AGE_S: Final = 3600.0
-"""After this time, a blob that no job names is taken for one of a process that died."""
+"""After this time, a blob that no job names is assumed to be that of a dead process."""
 
 _NEWEST_FIRST: Final = [("created_ms", -1), ("_id", -1)]
 _DELETE_BATCH: Final = 100
@@ -376,7 +376,7 @@ def _same(row: Row) -> Row:
 
 def _key_of(user_id: str, given: Idempotency | None) -> Row:
     fields = changes.key_of(given)
-    # Neither holds a line break, so keys of two users never meet.
+    # Neither contains a line break, so keys of two users are never equal.
     return {**fields, "idempotency_key": f"{user_id}\n{fields['idempotency_key']}"} if fields else {}
 
 

@@ -42,8 +42,8 @@ class MongoTrialLedger:
     """A TrialLedger in a MongoDB database.
 
     `trials` holds a document for each key, which is pending until the ledger has it; `trial_ledgers` holds the sums, a
-    version, and the key that was added last with its link. A key stands in its document's `_id` only, as the link's
-    other fields are of no use under another key. An entry is counted in this order:
+    version, and the key that was added last with its link. A key is stored only in its document's `_id`, because the
+    link's other fields are useless under another key. An entry is counted in this order:
 
     1. Insert its trial as pending, unless the key exists.
     2. Read the ledger, finish its batch, and read the trial. End if the trial is not pending, or if the ledger says
@@ -66,12 +66,12 @@ class MongoTrialLedger:
     A ledger is reduced in this order:
 
     1. Finish its batch, and mark the trial that was added last as counted.
-    2. Replace the ledger by its sums, if its version is still the one that was read; it now says that it has trials.
-    3. Remove the trials that it has counted, and what says that it has some.
+    2. Replace the ledger by its sums, if its version is still the one that was read; it now notes that it has trials.
+    3. Remove the trials that it has counted, and then that note.
 
     A crash before 3 leaves trials without use: `links` returns none of them, and the next reduction removes them. A
-    ledger is folded by counting its runs in `ledger_folds` and then removing it. A crash between the two counts them
-    twice at most, so that no fewer runs are said to be removed than were.
+    ledger is folded by counting its runs in `ledger_folds` and then removing it. A crash between the two counts them at
+    most twice, so the stored number of removed runs is never too small.
     """
 
     def __init__(self, database: MongoDatabase) -> None:
@@ -131,7 +131,7 @@ class MongoTrialLedger:
             left = await self._ledgers.find_one({"_id": ledger_id, "has_reduced": True}, {"reduced_runs": True})
             after = after if left is None else max(after, left["reduced_runs"])
             query = {"ledger": ledger_id, "link.number": {"$gt": after}, "is_pending": False}
-            # First: if the last trials are marked meanwhile, they are among the marked ones.
+            # Read these first: if the last trials are marked meanwhile, they are among the marked ones.
             last = [link for link in await self._unmarked_links(ledger_id) if link.number > after]
             found = self._trials.find(query, {"link": True}).sort([("link.number", 1), ("_id", 1)]).limit(limit)
             links = [read_link(ledger_id, trial["_id"], trial["link"]) for trial in await found.to_list(None)]
@@ -191,13 +191,13 @@ class MongoTrialLedger:
         return next(iter(await found.to_list(1)), None)
 
     async def _remove_all_reduced(self, user_id: str | None) -> None:
-        """Remove the trials that writers who were stopped have left in reduced ledgers."""
+        """Remove the trials that interrupted writers have left in reduced ledgers."""
         unfinished = self._ledgers.find({"has_reduced": True, **scope(user_id)}, {"reduced_runs": True})
         for ledger in await unfinished.to_list(None):
             await self._remove_reduced(ledger["_id"], ledger["reduced_runs"])
 
     async def _reduce(self, ledger_id: str) -> LedgerSizes | None:
-        """Keep the sums only of a ledger and return what it took and takes; None if it was changed meanwhile."""
+        """Reduce a ledger to its sums; return its sizes before and after, None if it was changed meanwhile."""
         document = await self._ledgers.find_one({"_id": ledger_id})
         if document is None:
             return None
@@ -216,7 +216,7 @@ class MongoTrialLedger:
         return LedgerSizes(full=document["size_bytes"], reduced=after.size_bytes)
 
     async def _remove_reduced(self, ledger_id: str, reduced_runs: int) -> None:
-        """Remove the trials of the first runs of a reduced ledger, those without a link too."""
+        """Remove the trials of the first runs of a reduced ledger, and those without a link."""
         counted = {"_id": ids_below(ledger_id), "is_pending": {"$ne": True}}
         await self._trials.delete_many({**counted, "link.number": {"$not": {"$gt": reduced_runs}}})
         of_reduction = {"_id": ledger_id, "reduced_runs": reduced_runs}
@@ -227,7 +227,7 @@ class MongoTrialLedger:
         ledger_id, version = ledger["_id"], ledger["version"]
         kind = is_simulated(ledger_id.partition("\n")[2])
         added = {"$inc": {"markets": 1, "runs": ledger["runs"]}}
-        # Who was stopped after this step finds its ledger counted.
+        # After a crash between this step and the next, `last` shows that the ledger is counted already.
         token = f"{ledger_id}\n{version}"
         new = {"_id": f"{keeper}\n{int(kind)}", "keeper": keeper, "is_simulated": kind, "last": {"$ne": token}}
         with suppress(DuplicateKeyError):
@@ -247,7 +247,7 @@ class MongoTrialLedger:
         return (min(found)[0], min(found)[1]) if found else None
 
     async def _read_state(self, user_id: str, symbol: str, document: Mapping[str, Any] | None) -> TrialLedgerState:
-        """Return the state in a document; without one, an empty one that knows how many runs it may lack."""
+        """Return the state in a document; without one, an empty state with the number of runs that it may lack."""
         if document is not None:
             return to_state(document)
         keepers = {"keeper": {"$in": [user_id, EVERYBODY]}, "is_simulated": is_simulated(symbol)}
@@ -255,12 +255,12 @@ class MongoTrialLedger:
         return replace(EMPTY_LEDGER, missing_runs=sum(missing))
 
     async def _next_use(self) -> int:
-        """Return a number over that of all ledgers; writers at the same moment may get the same."""
+        """Return a number greater than that of any ledger; simultaneous writers may get the same."""
         last = await self._ledgers.find({}, {"used": True}).sort(LEDGERS_BY_USE).limit(1).to_list(1)
         return int(last[0].get("used", 0)) + 1 if last else 1
 
     async def _unmarked_links(self, ledger_id: str) -> Sequence[ChainLink]:
-        """Return the links of the trials that were added last, if their writer has not come to its last step."""
+        """Return the links of the trials that were added last, if their writer has not reached its last step."""
         fields = {"last": True, "link": True, "batch": True}
         ledger = await self._ledgers.find_one({"_id": ledger_id}, fields) or {}
         if "batch" in ledger:
@@ -310,7 +310,7 @@ class MongoTrialLedger:
             await self._mark_as_counted(ledger["last"], ledger_id, ledger.get("link"))
 
     async def _start_chain(self, ledger_id: str, state: TrialLedgerState) -> TrialLedgerState:
-        """Return the state from which links go on, if a version of the service that keeps none wrote it last."""
+        """Return the state that links continue from; it differs if a version that keeps no links wrote it last."""
         if not state.is_unnumbered:
             return state
         counted = {"_id": ids_below(ledger_id), "is_pending": False}

@@ -103,7 +103,7 @@ def to_state(document: Mapping[str, Any]) -> TrialLedgerState:
 
 
 async def measure_older(database: MongoDatabase) -> None:
-    """Store the sizes of the ledgers that a version without them has written last."""
+    """Store the sizes of ledgers that were last written by a version without sizes."""
     ledgers = database.collection(LEDGERS)
     async for document in ledgers.find({"size_bytes": {"$exists": False}}):
         try:

@@ -20,12 +20,12 @@ from src.stores.mongo_heads import read_number
 
 DEFAULT_TIMEOUT_S: Final = 0.5
 _SILENCE_S: Final = 10.0
-"""Seconds for which a server that did not respond is not asked again, as each request would wait for it."""
+"""Seconds before a server that did not respond is asked again, because each request would wait for it."""
 _MAX_PAUSE_MS: Final = 7 * 86_400_000
 """The exchange's longest ban; a longer one was written while a clock was wrong."""
 _MINUTE_MS: Final = 60_000
 _LEARNED_S: Final = 1.0
-"""A pause is told to this host's other processes if it is longer than theirs by more than this."""
+"""A pause is shared with this host's other processes if it exceeds theirs by more than this."""
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +33,8 @@ logger = logging.getLogger(__name__)
 class MongoLimits:
     """The SharedLimits of several hosts: one document of `exchange_limits`, beside what one host shares.
 
-    Minutes are those of the hosts' clocks, of which the latest counts; each process keeps to a sliding minute besides.
-    A host that does not reach MongoDB goes on with what it knows itself.
+    Minutes are those of the hosts' clocks, of which the latest counts; each process also keeps to a sliding minute. A
+    host that cannot reach MongoDB continues with what it knows itself.
 
     Parameters
     ----------

@@ -2,8 +2,8 @@
 
 MongoDB's transactions need a replica set; a single server has none. So each write has an intent, in order: 1. an intent
 is written; 2. the chunks; 3. the head; 4. the intent is removed. A result exists while its head does. A delete writes
-an intent, then removes the head, the chunks and the intent. An intent that stays is of a process that died: its chunks
-belong to no head, and `remove_orphans` removes them.
+an intent, then removes the head, the chunks and the intent. An intent that remains is that of a dead process: its
+chunks belong to no head, and `remove_orphans` removes them.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from src.stores.mongo_heads import read_number
 
 LEASE_FIELDS: Final = ("lease_token", "lease_holder", "lease_expires_ms")
 FIELDS: Final = {name: True for name in (*JOB_FIELDS, "size_bytes", "fruitful_attempt", *LEASE_FIELDS) if name != "id"}
-"""What is read of a job: not its spans, of which a long job has thousands."""
+"""The fields that are read of a job: not its spans, of which a long job has thousands."""
 
 Row = Mapping[str, Any]
 
@@ -38,7 +38,7 @@ class _User:
 
 
 class MongoTurns:
-    """Who is served next. `job_turns` has one document, the newest lease; `job_users` the last turn of each user.
+    """Decides who is next. `job_turns` has one document, the newest lease; `job_users` the last turn of each user.
 
     To take a job, in order: 1. finish the newest lease, if its process has stopped before it could; 2. choose a job;
     3. note it as the newest lease, unless another process has done so since step 1, else go back to 1; 4. set the job
@@ -125,7 +125,7 @@ class MongoTurns:
         return bool(noted.matched_count or noted.upserted_id)
 
     async def _finish(self, taken: Row) -> None:
-        """Set the job of a noted lease RUNNING, unless that was done; its `turn` says so for good."""
+        """Set the job of a noted lease RUNNING, unless that was done, which its `turn` records permanently."""
         if not taken["turn"]:
             return
         waits = {"_id": taken["job_id"], "state": {"$in": changes.WAITING}, "turn": {"$not": {"$gte": taken["turn"]}}}

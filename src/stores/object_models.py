@@ -20,7 +20,7 @@ from src.stores.model_sidecars import from_kept, to_kept
 class ObjectModelFiles:
     """The ModelFileStore of several hosts: the files of one request are on this host's disk, stored ones are objects.
 
-    The path of a stored file is what it would be on this host's disk, for clients; nothing is there. What opens a file
+    Clients see the path that a stored file would have on this host's disk, but no file is there. Code that opens a file
     gets the path of a copy: see `HeldModelRunner`.
 
     Parameters

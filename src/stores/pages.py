@@ -18,7 +18,7 @@ MAX_ID_LENGTH: Final = 200
 class Position(NamedTuple):
     """The last result of a page; the next page holds the results before it in (`created_ms`, `id`) order.
 
-    A position stays right if results are saved or deleted in between; a number of rows to skip would not.
+    A position stays valid if results are saved or deleted in between; a number of rows to skip would not.
     """
 
     created_ms: int

@@ -57,7 +57,7 @@ def to_plain(value: object, columns: dict[str, NDArray[Any]]) -> Any:
 
 
 def from_plain(hint: Any, plain: object, columns: Columns) -> Any:
-    """Return the domain value of type `hint` that `plain` stands for.
+    """Return the domain value of type `hint` that `plain` represents.
 
     Raises
     ------
@@ -113,11 +113,11 @@ def _describe_fault(error: BaseException, _: type | None) -> str:
 
 
 def _write_scalar(value: Any) -> Any:
-    # Nearly all values are plain already: asking for their own type first takes half as long.
+    # Nearly all values are plain already: checking their exact type first takes half as long.
     kind = type(value)
     if kind is str or kind is bool or (kind is float and math.isfinite(value)):
         return value
-    # JSON has no NaN or infinity and BSON no integer above 64 bits: those few say what they are.
+    # JSON has no NaN or infinity and BSON no integer above 64 bits: those few are stored with their kind.
     plain = value.value if isinstance(value, Enum) else value.item() if isinstance(value, np.generic) else value
     if isinstance(plain, int) and plain not in _INT64:
         return {"int": str(plain)}

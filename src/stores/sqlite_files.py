@@ -38,7 +38,7 @@ def copy_database(source: Path, target: Path, report: Callable[[int, int], None]
 
 
 def is_in_use(path: Path) -> bool:
-    """Return whether another process has the database open; SQLite leaves the write-ahead log only if none has."""
+    """Return whether another process has the database open; SQLite can leave write-ahead-log mode only if none has."""
     if not path.exists():
         return False
     try:

@@ -41,7 +41,7 @@ _TAKE_TURN: Final = (
 )
 
 _PART: Final = "part:"
-"""Before the name of a part, so that it is not that of a request or a conclusion."""
+"""Prefix of a part's name, so that it is never that of a request or a conclusion."""
 READ_PARTS: Final = (
     f"SELECT substr(name, {len(_PART) + 1}), content FROM job_documents WHERE job_id = ? AND name GLOB '{_PART}*'"  # noqa: S608
 )
@@ -130,7 +130,7 @@ def to_row(values: Sequence[Any]) -> Row:
     for name in _JSON:
         try:
             row[name] = None if row[name] is None else json.loads(row[name])
-        except ValueError:  # damaged: a text stands where its reader expects none, and says so
+        except ValueError:  # damaged: the field stays a text, and its reader reports that
             row[name] = "damaged"
     return row
 

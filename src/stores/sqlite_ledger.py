@@ -46,7 +46,7 @@ _COUNT_RUNS: Final = "SELECT count(*) FROM trials WHERE user_id = ? AND symbol =
 _COUNT_UNLINKED: Final = f"{_COUNT_RUNS} AND (number IS NULL OR number <= ?)"
 _ARE_COMPLETE: Final = "SELECT count(*) FROM trial_links WHERE are_complete"
 _IS_TEXT: Final = "typeof(user_id) = 'text' AND typeof(symbol) = 'text'"
-"""The service reads no other rows; another type would have another place in the order than its text."""
+"""The service reads no other rows, because SQLite sorts other types differently from their text."""
 _NEXT: Final = (
     "SELECT * FROM (SELECT user_id, symbol FROM trial_ledgers WHERE {where} ORDER BY user_id, symbol LIMIT 1) UNION "
     "SELECT * FROM (SELECT user_id, symbol FROM trials WHERE {where} ORDER BY user_id, symbol LIMIT 1) "
@@ -74,9 +74,9 @@ _CountRuns = Callable[[TrialLedgerState], tuple[TrialLedgerState, Sequence[Chain
 class SqliteTrialLedger:
     """A TrialLedger in a SQLite file.
 
-    The links of the runs that are counted and the sums that they change are stored in one transaction: a crash keeps
-    both or neither. It does not wait for the disk: the result of the run, or the rows of the sweep, are stored after
-    it, and that write brings both to the disk.
+    One transaction stores the links of the counted runs and the sums that they change, so a crash keeps both or
+    neither. It does not wait for the disk: the result of the run, or the rows of the sweep, are stored after it, and
+    that write flushes both.
     """
 
     def __init__(self, database: SqliteDatabase) -> None:
@@ -191,7 +191,7 @@ def _count(connection: sqlite3.Connection, user_id: str, symbol: str, count_runs
 
 
 def _reduce(connection: sqlite3.Connection, user_id: str, symbol: str) -> TrialLedgerState:
-    """Keep the sums only of a ledger."""
+    """Reduce a ledger to its sums."""
     state = _with_chain(connection, user_id, symbol, _find_state(connection, user_id, symbol)).reduce()
     connection.execute(_REMOVE_TRIALS, (user_id, symbol))
     _store(connection, user_id, symbol, state, use=_SAME_USE)
@@ -231,7 +231,7 @@ def _find_state(connection: sqlite3.Connection, user_id: str, symbol: str) -> Tr
 
 
 def _read_state(rows: Sequence[Any], missing: Sequence[Any]) -> TrialLedgerState:
-    """Return the state in a row; without one, an empty one that knows how many runs it may lack."""
+    """Return the state in a row; without one, an empty state with the number of runs that it may lack."""
     if not rows:
         [[missing_runs]] = missing
         return replace(EMPTY_LEDGER, missing_runs=missing_runs)

@@ -1,4 +1,4 @@
-"""Say what the SQLite file holds of each user, and forget a user's ledgers."""
+"""Report what the SQLite file holds of each user, and delete a user's ledgers."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Write:
-    """What a transaction does, and the future that its caller waits for: what that returned."""
+    """The work of a transaction, and the future of its outcome that the caller waits for."""
 
     work: Callable[[sqlite3.Connection], Any]
     outcome: asyncio.Future[Any]
@@ -86,8 +86,8 @@ class GroupWriter:
         """Run a function in one transaction, in the writer's thread; return what it returns.
 
         It runs again if another write of its group fails, so it must depend on the connection only. If it raises,
-        nothing that it did is kept. One that is not durable outlives the process, and a loss of power from the next
-        durable write on.
+        nothing that it did is kept. A transaction that is not durable survives the process, and survives a loss of
+        power once a later durable write ends.
         """
         outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         outcome.add_done_callback(mark_as_seen)

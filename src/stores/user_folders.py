@@ -12,7 +12,7 @@ from src.domain.model_files import check_user_id
 from src.ports.stores import UserFiles
 
 _SIDECAR = ".json"
-"""What describes a model file lies beside it; its bytes count, it is no file of the user."""
+"""A description is beside each model file; its bytes count, but it does not count as a file of the user."""
 
 
 class UserFolders:

@@ -1,1 +1,1 @@
-"""Construct every adapter and service from the settings; the only room that does."""
+"""Construct every adapter and service from the settings; the only package that does."""

@@ -143,7 +143,7 @@ def build_binance(
 
 
 def build_funding(settings: Settings, clock: Clock, mongo: MongoDatabase | None = None) -> FundingSource | None:
-    """Return the exchange's rates of funding; None if an operator does not want them."""
+    """Return the source of the exchange's funding rates; None if the operator has switched it off."""
     if settings.binance_futures_url is None:
         return None
     return BinanceFunding(
@@ -156,7 +156,7 @@ def build_funding(settings: Settings, clock: Clock, mongo: MongoDatabase | None 
 
 
 def build_limits(file: Path, name: str, mongo: MongoDatabase | None) -> SharedLimits:
-    """Return what is shared of the exchange's limits: by this host's processes, and with MongoDB by all hosts."""
+    """Return the exchange's limits that this host's processes share, and with MongoDB all hosts."""
     local = ExchangeBan(file)
     if mongo is None:
         return local
@@ -173,7 +173,7 @@ def build_model_files(settings: Settings, objects: Objects | None) -> DiskModelF
 
 
 def build_sandbox(settings: Settings, meters: Meters, budget: CoreBudget | None) -> SandboxedModelRunner:
-    """Return what opens model files."""
+    """Return the sandbox that opens model files."""
     return SandboxedModelRunner(
         mode=settings.model_sandbox,
         max_children=settings.model_processes or None,

@@ -21,11 +21,11 @@ class Objects:
     datasets: UserObjects
 
     async def remove_leftovers(self) -> None:
-        """Remove what killed processes of this host had not fetched completely."""
+        """Remove incomplete downloads of killed processes of this host."""
         await self.models.remove_leftovers()
 
     async def clean(self) -> None:
-        """Remove from the object store what hosts left that died; raises StoreUnavailable."""
+        """Remove the leftovers of dead hosts from the object store; raises StoreUnavailable."""
         await self.models.clean()
         await self.datasets.clean()
 

@@ -12,7 +12,7 @@ from src.settings import Settings
 
 
 def build_limiter(settings: Settings, meters: Meters) -> RateLimiter:
-    """Return the limits of the settings; one that is 0 is none."""
+    """Return the limits of the settings; 0 means no limit."""
     declared = (
         (Rate.REQUESTS, "max_requests_per_minute", 60),
         (Rate.UPLOADS, "max_uploads_per_hour", 3600),

@@ -153,7 +153,7 @@ def _build_runner(settings: Settings, adapters: Adapters, backtests: BacktestSer
 def _build_tasks(
     settings: Settings, backtests: BacktestService, ledger: TrialLedger, budget: CoreBudget | None
 ) -> dict[JobKind, JobTask]:
-    """Return what is done for jobs, by kind; one run inside a job may take longer than a request."""
+    """Return the tasks of jobs by kind; one run inside a job may take longer than a request."""
     patient = replace(backtests, timeout_s=settings.job_run_timeout_s)
     executor, most = build_executor(settings, budget), settings.max_sweep_combinations
     tasks: tuple[JobTask, ...] = (
@@ -183,7 +183,7 @@ def _build_usage(settings: Settings, adapters: Adapters, limiter: RateLimiter) -
 
 
 def _build_job_quota(settings: Settings) -> JobQuota:
-    """Return what one user's jobs may be."""
+    """Return the limits of one user's jobs."""
     return JobQuota(
         max_unfinished=settings.max_unfinished_jobs_per_user,
         max_jobs=settings.max_jobs_per_user,
@@ -227,7 +227,7 @@ def _build_steps(settings: Settings, adapters: Adapters, job_runner: JobRunner, 
 
 
 def _opening_steps(settings: Settings, adapters: Adapters) -> Sequence[Callable[[], Awaitable[object]]]:
-    """Return what opens the files, and removes what killed processes and earlier builds left."""
+    """Return the steps that open the files, and remove leftovers of killed processes and earlier builds."""
     bars = BarStore(settings.storage_dir / BARS_FOLDER, max_bytes=settings.market_cache_bytes)
     return [
         adapters.files.open,

@@ -25,7 +25,7 @@ RESULTS_FILE: Final = ".results/backtests.sqlite3"
 """Inside the storage folder; no user's folder begins with a dot."""
 
 RESERVE_BYTES: Final = 8 * 1024 * 1024
-"""Deleting a result of 3 million bars writes less than a mebibyte; returning its pages to the disk, two at a time."""
+"""Deleting a result of 3 million bars writes less than 1 MiB; returning its pages to the disk, 2 MiB at a time."""
 
 
 class Stores(NamedTuple):

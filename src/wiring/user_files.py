@@ -23,5 +23,5 @@ def build_user_files(settings: Settings, objects: Objects | None) -> FilesOfUser
     models, datasets = UserFolders(settings.storage_dir), UserFolders(settings.storage_dir / DATASETS_FOLDER)
     if objects is None:
         return FilesOfUsers(models, datasets)
-    # What was stored here before the setting was given is the user's too.
+    # Files stored on this host before the setting was given are the user's too.
     return FilesOfUsers(AllUserFiles(objects.models, models), AllUserFiles(objects.datasets, datasets))

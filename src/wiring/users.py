@@ -16,7 +16,7 @@ from src.wiring.user_files import build_user_files
 
 @asynccontextmanager
 async def open_users(settings: Settings) -> AsyncIterator[UserService]:
-    """Open the stores for the operator, beside a running service; they close with the block."""
+    """Open the stores for the operator, also while a service runs; close them when the block ends."""
     clock = SystemClock()
     files = build_user_files(settings, build_objects(settings, clock))
     stores, keys = build_stores(settings), build_key_file(settings)

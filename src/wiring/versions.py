@@ -1,4 +1,4 @@
-"""Name the versions of all that decides the figures of a backtest."""
+"""Name the versions of everything that decides the figures of a backtest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RULES: Final = ("domain/annualization.py", "engines", "features", "indicators", 
 """The files and folders of this package whose text decides the figures of a backtest."""
 
 CLUSTER_RULES: Final = (*RULES, "domain", "jobs/cluster_rows.py", "sweeps")
-"""Those whose text decides what a worker of a cluster computes, and what it can read."""
+"""Those whose text decides what a worker of a cluster computes and can read."""
 
 
 def versions() -> dict[str, str]:

@@ -1,9 +1,9 @@
 """Keep lists of rows as columns until the response is written.
 
 GraphQL completes a list value by value: for each row and field it builds a path, finds the resolver, calls it and
-checks the outcome, in some ten microseconds per value. A `RowColumns` holds the same rows as numpy columns, and
-`ColumnExecutor` completes it in one pass over the selected fields. If that pass does not know a case (a field with its
-own resolver, a type that differs from its column's, a null that is not allowed), GraphQL completes the list itself,
+checks the outcome, which takes about ten microseconds per value. A `RowColumns` holds the same rows as numpy columns,
+and `ColumnExecutor` completes it in one pass over the selected fields. If that pass does not know a case (a field with
+its own resolver, a type that differs from its column's, a null that is not allowed), GraphQL completes the list itself,
 because a `RowColumns` is also a plain sequence of rows. Both ways give the same response.
 """
 
@@ -149,9 +149,9 @@ class ColumnExecutor(StrawberryGraphQLCoreExecutionContext):
     def _select(
         self, item_type: GraphQLOutputType, field_details_list: list[Any], path: Path, rows: RowColumns
     ) -> dict[str, Column | str] | None:
-        """Return each selected field's column by response name, or the text that it is in every row.
+        """Return each selected field's column by response name, or its text if that is the same in every row.
 
-        None if GraphQL must complete the list. Claims the rows of a request, whichever way they take; raises TooLarge.
+        None if GraphQL must complete the list. Claims the rows of a request in both cases; raises TooLarge.
         """
         row_type = item_type.of_type if isinstance(item_type, GraphQLNonNull) else item_type
         if not isinstance(row_type, GraphQLObjectType):

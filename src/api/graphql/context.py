@@ -55,7 +55,7 @@ class GraphQLContext(BaseContext):
     """The application's services, and the number of bars and rows that the document asks for.
 
     `warnings` are those of fields whose type cannot hold them: each with its `message` and its field's `path`.
-    `refusal` is set if the document was not executed because it asks for too much in this time.
+    `refusal` is set if the document was not executed because of a limit per time.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class GraphQLContext(BaseContext):
         self.warnings.extend({"message": message, "path": path.as_list()} for message in messages)
 
     async def read_result(self, result_id: str, dress: Callable[[BacktestResult], Dressed]) -> Dressed:
-        """Read a stored result and dress it for clients, once for all fields of the document that ask for it.
+        """Read a stored result and convert it with `dress`, once for all fields of the document that ask for it.
 
         Results are read one at a time, and each is claimed before its columns are decoded: a document that asks for
         too many never holds more of them than are allowed.
@@ -99,7 +99,8 @@ class GraphQLContext(BaseContext):
         async with self._reading:
             if portfolio_id not in self._portfolios:
                 conclusion = (await self.portfolios.get(portfolio_id)).conclusion
-                # Those of several symbols can be more than one field may ask for: they alone are what a document has.
+                # Several symbols can have more bars than one field may ask for: they alone then use up the document's
+                # bars.
                 self.claim_bars(min(conclusion.metrics.bars if conclusion else 0, self.max_bars))
                 self._portfolios[portfolio_id] = await self.portfolios.rows(portfolio_id)
             return self._portfolios[portfolio_id]

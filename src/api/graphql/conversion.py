@@ -1,7 +1,7 @@
 """Build input objects from a client's values without asking Strawberry for each field's type at each request.
 
-Strawberry resolves the annotation and the name of every field of an input whenever it converts one: 0.17 of the event
-loop's time of a small backtest. Here that is done once for a schema.
+Strawberry resolves the annotation and the name of every field of an input whenever it converts one, which takes 0.17 of
+the event loop's time of a small backtest. This module does it once per schema.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def prepare_inputs(schema: strawberry.Schema) -> None:
 def _builder_of(
     definition: StrawberryObjectDefinition, name_of: Callable[[StrawberryField], str]
 ) -> Callable[[type, Mapping[str, Any], InputContext], Any]:
-    """Return what makes an input of its coerced values by their public names; those that are absent are None."""
+    """Return a function that makes an input from its coerced values by public name; absent ones are None."""
     fields = {name_of(field): _Field(field.python_name, _converted(field.type)) for field in definition.fields}
     absent = {
         field.python_name: None

@@ -75,7 +75,7 @@ class PreparedDocument:
         return name if name in self._root_fields else OTHER
 
     def count_root_fields(self, operation: OperationDefinitionNode | None) -> int:
-        """Return how many fields of the schema an operation asks for at its top: each alias is one."""
+        """Return how many top-level fields an operation asks for; each alias counts as one."""
         fragments = {
             node.name.value: node for node in self.document.definitions if isinstance(node, FragmentDefinitionNode)
         }
@@ -174,7 +174,7 @@ def _note_operation(prepared: PreparedDocument, requested_name: str | None) -> N
 
 
 def _spend_fields(context: object, prepared: PreparedDocument, requested_name: str | None) -> None:
-    """Count the fields beyond the first as requests, so that aliases do not go around the limit.
+    """Count the fields beyond the first as requests, so that aliases do not circumvent the limit.
 
     Raises RateLimited if they are too many.
     """

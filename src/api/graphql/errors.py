@@ -48,7 +48,7 @@ def explain(error: GraphQLError, *, is_executed: bool) -> None:
 
 
 def drop_tracebacks(error: GraphQLError) -> None:
-    """Free what the frames that an error went through hold: a whole result may be among it.
+    """Free the objects in the frames that an error passed through: a whole result may be among them.
 
     The error and the frames refer to each other, so that otherwise only a full collection frees them, which is rare.
     """

@@ -3,8 +3,8 @@
 The schema has one spelling. A field that the client wrote as `total_return` becomes `totalReturn` with the alias
 `total_return`, so the response has the client's names. Names that the schema has unchanged (`Date`, `__typename`) stay.
 So do names that it has in neither spelling: validation then quotes them as the client wrote them. An argument or input
-field that is given in both spellings is rejected as REST rejects it, with both names. So is a OneOf input with none of
-its fields or several: GraphQL's own sentence does not say which ones were given, and which there are.
+field given in both spellings is rejected as in REST, with both names. A OneOf input with none or several of its fields
+is rejected here too, because GraphQL's own message names neither the given nor the allowed fields.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ def _check_one_of(
 
 
 def _check_spellings(written: Sequence[NameNode], known: Collection[str]) -> None:
-    """Raise GraphQLError if two names are one of the schema's, and are not both spelled as the schema spells it."""
+    """Raise GraphQLError if two names mean one name of the schema, unless both are spelled as in the schema."""
     first: dict[str, NameNode] = {}
     for node in written:
         name = _known_name(node.value, known)

@@ -1,4 +1,4 @@
-"""Define the input of portfolio backtests: that of a backtest without its symbol, and several of them."""
+"""Define the input of portfolio backtests: the input of a backtest, with several symbols instead of one."""
 
 from __future__ import annotations
 

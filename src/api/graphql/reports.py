@@ -1,4 +1,4 @@
-"""Make GraphQL types of the domain's reports: what is declared there is what clients see.
+"""Make GraphQL types of the domain's reports, so that clients see what the domain declares.
 
 The fields read the domain's own objects, so that no request copies a report.
 """

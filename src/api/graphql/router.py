@@ -78,7 +78,7 @@ def build_graphql_router(
     is_user_optional
         Whether requests may leave `userId` out, because their sender is known.
     page
-        What a browser is shown that opens the path without a query; None shows it an error, as other clients.
+        The page for a browser that opens the path without a query; with None it gets an error, like other clients.
     """
     limits = DocumentLimits(max_depth=max_depth, max_aliases=max_aliases, max_tokens=max_tokens)
     schema = build_schema(limits, has_introspection=has_introspection, is_user_optional=is_user_optional)

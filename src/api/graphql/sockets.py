@@ -46,7 +46,7 @@ IDLE_S: Final = 60.0
 MAX_MESSAGES: Final = 600
 """Messages of one WebSocket in a minute."""
 MAX_REASON_BYTES: Final = 123
-"""What a close frame holds (RFC 6455, 5.5)."""
+"""The most that a close frame can hold (RFC 6455, 5.5)."""
 
 TRY_AGAIN_LATER: Final = 1013
 IDLE: Final = 4408
@@ -137,9 +137,9 @@ class SubscriptionHandler(BaseGraphQLTransportWSHandler[Any, None]):
         options["websocket"].is_used = lambda: bool(self.operations)
 
     async def handle_subscribe(self, message: SubscribeMessage) -> None:
-        """Begin a subscription; a message that is none closes the WebSocket.
+        """Begin a subscription; close the WebSocket if the message is invalid.
 
-        So does a key, session or token that is not valid any more.
+        Close it too if its key, session or token is no longer valid.
         """
         if _is_subscribe(message):
             if not await is_still_known(self._connection):
@@ -167,7 +167,7 @@ class SubscriptionHandler(BaseGraphQLTransportWSHandler[Any, None]):
 async def authenticate_socket(connection: HTTPConnection, params: object) -> None:
     """Find out who opened a WebSocket, from the `authorization` in the payload of its first message.
 
-    Nothing is done if the handshake had credentials. Raises ConnectionRejectionError, which closes the WebSocket.
+    Do nothing if the handshake had credentials. Raises ConnectionRejectionError, which closes the WebSocket.
     """
     if found_caller(connection) is not None:
         return

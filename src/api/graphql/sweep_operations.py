@@ -29,7 +29,7 @@ from src.api.requests.portfolios import check_ended
 DEFAULT_PAGE_SIZE: Final = 20
 MAX_PAGE_SIZE: Final = 100
 IDLE_S: Final = 60.0
-"""How often a subscription without news looks whether it shall end; the WebSocket itself has pings."""
+"""How often a subscription without news checks whether it must end; the WebSocket itself has pings."""
 
 JobId = Annotated[strawberry.ID, strawberry.argument(description="The job's id.")]
 SweepId = Annotated[strawberry.ID, strawberry.argument(description="The id of the job that computes it.")]

@@ -91,7 +91,7 @@ async def with_bar_columns(info: Info, result: BacktestResult, rows: RowColumns,
     added = dict.fromkeys(BAR_COLUMNS, null_column(length))
     if names and length:
         times = result.time_ms[offset : offset + length]
-        # `equity` beside them, so that bars which are gone are a warning and not an error.
+        # `equity` is requested too, so that missing bars cause a warning instead of an error.
         request = SeriesRequest(
             columns=("equity", *names), start_ms=int(times[0]), end_ms=int(times[-1]), max_rows=length
         )

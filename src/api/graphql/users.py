@@ -1,4 +1,4 @@
-"""Let documents leave `userId` out where the sender of each request is known."""
+"""Let documents leave `userId` out if the sender of each request is known."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ USER_ID: Final = "userId"
 
 
 def make_users_optional(schema: GraphQLSchema) -> None:
-    """Make every `userId` of arguments and inputs nullable; null, or none, is the sender.
+    """Make every `userId` of arguments and inputs nullable; null or absent means the sender.
 
-    A service that is called with None as user fills the caller in (`service.access`).
+    If a service is called with None as user, it uses the caller (`service.access`).
     """
     for item in _find_users(schema):
         if isinstance(item.type, GraphQLNonNull):

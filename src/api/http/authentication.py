@@ -34,7 +34,7 @@ IsOpen = Callable[[Scope], bool]
 
 
 class Authentication:
-    """Authenticate requests: without a key, or with one that is refused, a request gets 401 before its body is read.
+    """Authenticate requests: a request without a key, or with a refused one, gets 401 before its body is read.
 
     A WebSocket without credentials is let in, because browsers cannot send headers with it: the endpoint asks for them
     in its first message, and serves nothing before.
@@ -42,7 +42,7 @@ class Authentication:
     Parameters
     ----------
     is_page
-        Whether a request is for a page or a static file, which hold no user's things.
+        Whether a request is for a page or a static file, which contain no user's data.
     """
 
     def __init__(self, app: ASGIApp, authenticator: Authenticator, is_page: IsOpen) -> None:
@@ -77,9 +77,9 @@ class Authentication:
 
 
 def keep_private(send: Send) -> Send:
-    """Return a `send` that tells caches between a user and the service to keep no response, unless one says how.
+    """Return a `send` that tells shared caches to keep no response, except those with a Cache-Control header.
 
-    A cache treats `Authorization` so by itself, but neither X-API-Key, nor a cookie, nor a gateway's header.
+    Caches do this by themselves for `Authorization`, but not for X-API-Key, a cookie or a gateway's header.
     """
 
     async def send_private(message: Message) -> None:
@@ -131,7 +131,7 @@ def is_own_page(headers: Headers) -> bool:
 
 
 def is_open(scope: Scope, is_page: IsOpen) -> bool:
-    """Return whether a request is for what holds no user's things."""
+    """Return whether a request is for something that contains no user's data."""
     if scope["type"] != "http":
         return False
     path = path_in(scope)

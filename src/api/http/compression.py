@@ -14,11 +14,11 @@ MIN_BYTES: Final = 2_048
 """Responses below this fit a packet or two: compressing them saves no time."""
 
 _MIN_THREAD_BYTES: Final = 32 * 1024
-"""Up to here (a third of a millisecond) compressing is cheaper than a hand-over to a thread."""
+"""Up to this size (a third of a millisecond) compressing is cheaper than a hand-over to a thread."""
 
 # Level 1 takes a third of the time of the default level 6; tables of numbers become hardly larger.
 _LEVEL: Final = 1
-# Parquet is compressed already, and who asks for Arrow wants no work between the wire and memory.
+# Parquet is compressed already, and clients that ask for Arrow want to load it without decoding.
 _EXCLUDED: Final = (
     *DEFAULT_EXCLUDED_CONTENT_TYPES,
     "application/octet-stream",

@@ -12,7 +12,7 @@ from src.service.portfolios import Portfolio
 
 
 def describe_portfolio(portfolio: Portfolio) -> str:
-    """Return the verdict with its reasons, the figures, each symbol's share; before its end, how far it is."""
+    """Return the verdict with its reasons, the figures, each symbol's share; before the end, the progress."""
     conclusion = portfolio.conclusion
     if conclusion is None:
         lines = [f"PORTFOLIO: {portfolio.job.state}", *_describe_unfinished(portfolio)]

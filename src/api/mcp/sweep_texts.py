@@ -1,4 +1,4 @@
-"""Write sweeps for agents as short texts: what tests the best row comes before it."""
+"""Write sweeps for agents as short texts: the tests of the best row come before it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def describe_start(job: Job) -> str:
 
 
 def describe_sweep(sweep: Sweep, deflation: Deflation | None) -> str:
-    """Return the tests of the best row, the best rows, and what was asked for; before the end, how far it is."""
+    """Return the tests of the best row, the best rows, and the request; before the end, the progress."""
     job, conclusion = sweep.job, sweep.conclusion
     lines = [f"SWEEP: {job.state}, {job.done} of {'?' if job.total is None else job.total} rows"]
     if conclusion is None:

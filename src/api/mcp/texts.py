@@ -20,7 +20,7 @@ from src.domain.runs import BacktestResult, ResultSummary
 from src.domain.verdict import Verdict
 
 MAX_SENTENCES: Final = 12
-"""Of one kind in a text: a dataset may have thousands of gaps to warn of."""
+"""Of one kind in a text, because a dataset may have thousands of gaps to warn of."""
 
 MAX_SENTENCE_CHARACTERS: Final = 400
 NOT_JUDGED: Final = "NOT_JUDGED"
@@ -135,7 +135,7 @@ def _market_of(run: BacktestResult | ResultSummary) -> str:
 
 
 def list_sentences(title: str, sentences: Iterable[str]) -> list[str]:
-    """Return a title and the first sentences, the longest ones cut; nothing without any."""
+    """Return a title and the first sentences, with the longest ones cut; nothing if there are none."""
     every = list(sentences)
     lines = [f"- {sentence[:MAX_SENTENCE_CHARACTERS]}" for sentence in islice(every, MAX_SENTENCES)]
     if len(every) > MAX_SENTENCES:

@@ -63,7 +63,7 @@ def build_portfolio(backtest: GivenBacktest, given: Given, *, name: str, max_bar
     """Check and complete a request for a portfolio backtest.
 
     `given` has symbols, max_open, rank and rank_bars; `name` is that of the backtest's object (camelCase), by which
-    errors name its fields. Raises InvalidInput, which names the field, what came, and what is allowed.
+    errors name its fields. Raises InvalidInput, which names the field, what was sent, and what is allowed.
     """
     symbols = _read_symbols(given.get("symbols"))
     engine = backtest.given.get("engine") or EngineName.EVENT_DRIVEN
@@ -84,7 +84,7 @@ def build_waiting(given: Given) -> float:
 
 
 def echo_portfolio(request: PortfolioRequest) -> dict[str, object]:
-    """Return what a portfolio was asked to be, defaults filled in, by public names."""
+    """Return the request for a portfolio, with defaults filled in, by public names."""
     backtest = echo_backtest(request.backtest)
     del backtest[_SYMBOL]
     own = {item.parameter.name: item.write(item.of(request)) for item in OWN}

@@ -37,7 +37,7 @@ _NAMES: Final[Mapping[type, str]] = {params: name for name, params in PARAMS.ite
 
 
 class GivenBacktest(NamedTuple):
-    """What a client gave of the backtest that is swept: all but the strategy's parameters, its name, and those."""
+    """A client's values for the swept backtest: all but the strategy's, the strategy's name, and its parameters."""
 
     given: Given
     strategy: str
@@ -48,7 +48,7 @@ def build_sweep(backtest: GivenBacktest, given: Given, *, max_bars: int) -> Swee
     """Check and complete a request for a sweep.
 
     `given` has parameters, search, constraints, objective and keep_best, the lists and objects as plain values. Raises
-    InvalidInput, which names the field, what came, and what is allowed.
+    InvalidInput, which names the field, what was sent, and what is allowed.
     """
     request = build_request(backtest.given, backtest.strategy, backtest.params, max_bars=max_bars)
     parameters = _list_of(given.get("parameters"), "parameters", most=MAX_PARAMETERS)
@@ -74,7 +74,7 @@ def build_walk_forward(sweep: SweepRequest, given: Given) -> WalkForwardRequest:
 
 
 def echo_sweep(request: SweepRequest) -> dict[str, object]:
-    """Return what a sweep was asked to be, defaults filled in, by public names."""
+    """Return the request for a sweep, with defaults filled in, by public names."""
     return {
         "backtest": echo_backtest(request.backtest),
         "parameters": [
@@ -93,7 +93,7 @@ def echo_sweep(request: SweepRequest) -> dict[str, object]:
 
 
 def echo_walk_forward(request: WalkForwardRequest) -> dict[str, object]:
-    """Return what a walk-forward was asked to be, defaults filled in, by public names."""
+    """Return the request for a walk-forward, with defaults filled in, by public names."""
     return {"sweep": echo_sweep(request.sweep), **_echo(request), "step_bars": request.step}
 
 
@@ -104,7 +104,7 @@ def _echo(value: object) -> dict[str, object]:
 
 
 def echo_backtest(request: BacktestRequest) -> dict[str, object]:
-    """Return what a backtest was asked to be, defaults filled in, by public names."""
+    """Return the request for a backtest, with defaults filled in, by public names."""
     market = request.market
     return {
         "user_id": request.user_id,
@@ -117,7 +117,7 @@ def echo_backtest(request: BacktestRequest) -> dict[str, object]:
 
 
 def only_backtest(given: Given) -> str:
-    """Return which of `backtest` and `ml_backtest` is given; raises InvalidInput unless it is one of them."""
+    """Return which of `backtest` and `ml_backtest` is given; raises InvalidInput unless exactly one is."""
     named = [name for name in ("backtest", "ml_backtest") if given.get(name) is not None]
     if len(named) != 1:
         raise InvalidInput("Give either {field} or {@mlBacktest}.", field="backtest")
@@ -158,7 +158,7 @@ def _build_parameter(given: Given, place: int) -> SweptParameter:
 
 @contextmanager
 def _naming(name: str) -> Iterator[None]:
-    """Say in errors which swept parameter they are about."""
+    """Name the swept parameter in errors."""
     try:
         yield
     except InvalidInput as error:

@@ -39,7 +39,7 @@ def _params_body(params: type, meaning: str) -> Any:
 
 
 def _read_bare(value: object) -> object:
-    """Read the place of a strategy without parameters: an object of no fields names it, as true does."""
+    """Read the value of a strategy without parameters: an empty object names it, as true does."""
     if isinstance(value, bool):
         return value
     if value == {}:

@@ -191,7 +191,7 @@ def read_object(content: bytes, kind: type[BaseModel]) -> dict[str, Any]:
 def validate_body(
     kind: type[BaseModel], raw: Mapping[str, object], *, also_known: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Return the fields of a body in snake_case, those that did not come as None.
+    """Return the fields of a body in snake_case, with None for absent ones.
 
     `also_known` are fields beside those of `kind` that a form may have. Raises InvalidInput.
     """
@@ -210,7 +210,7 @@ _RUNGS: Final = frozenset(item.parameter.name for item in parameters_of(TradingR
 
 
 def _with_rungs(path: Sequence[int | str]) -> tuple[int | str, ...]:
-    """Return a path in which a rung stands as the domain's errors name it: `take_profits[1]`."""
+    """Return a path that names a rung as the domain's errors do: `take_profits[1]`."""
     parts: list[int | str] = []
     for part in path:
         if parts and parts[-1] in _RUNGS and isinstance(part, int):
@@ -243,7 +243,7 @@ _OWN_NAMES: Final = frozenset(
     for item in parameters_of(params)
     if get_origin(item.public_kind) is Mapping
 )
-"""Fields whose objects have names of the client's own, which stay as they are spelled."""
+"""Fields whose objects have the client's own names, which keep their spelling."""
 
 
 def _one_spelling(raw: Mapping[str, object]) -> dict[str, object]:

@@ -1,7 +1,7 @@
-"""Let clients keep responses about a stored result, and ask each time whether they still hold.
+"""Let clients cache responses about a stored result, and revalidate them each time.
 
-A result never changes, but it can be deleted, and a newer version of the service may present or judge it otherwise.
-Whether a response still holds is determined without reading the result.
+A result never changes, but it can be deleted, and a newer version of the service may present or judge it differently.
+Revalidating does not read the result.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NOT_MODIFIED: Final[Mapping[int | str, Any]] = {
 
 
 def checked_headers(*names: str) -> dict[str, str]:
-    """Return the headers of a response that `names` tell from all others of this version of the service."""
+    """Return the headers of the response that `names` identify among all of this version of the service."""
     return {"ETag": _tag_of(names), "Cache-Control": "private, no-cache"}
 
 

@@ -36,7 +36,7 @@ MEDIA_TYPES: Final[Mapping[Format, str]] = {
 }
 WARNINGS_HEADER: Final = "X-Warnings"
 MAX_WARNINGS_BYTES: Final = 2048
-"""Proxies allow 4 KiB for all headers of a response and more (nginx's smallest buffer)."""
+"""Proxies allow at least 4 KiB for all headers of a response (nginx's smallest buffer)."""
 
 FormatParameter = Annotated[
     Format | None,
@@ -64,7 +64,7 @@ FORMAT_RESPONSES: Final[Mapping[int | str, Any]] = {
     },
     406: error_response(_NOT_ACCEPTABLE),
 }
-"""What an endpoint of rows responds beside JSON."""
+"""The responses of an endpoint of rows other than JSON."""
 
 
 def choose_format(request: Request, given: Format | None) -> Format:
@@ -101,7 +101,7 @@ async def respond_file(
 ) -> Response:
     """Return rows as a file of this name, which is written in a thread.
 
-    `warnings` are those of the same rows as JSON: a header has them, and so has the file if its format can.
+    `warnings` are those of the same rows as JSON. A header has them, and also the file if its format allows that.
     """
     content = await run_in_threadpool(_write, chosen, columns, length, warnings)
     own = {"Content-Disposition": f'attachment; filename="{name}.{chosen}"', "Vary": "Accept"}
@@ -120,7 +120,7 @@ def _write(chosen: Format, columns: FileColumns, length: int, warnings: Sequence
 def warnings_header(warnings: Sequence[str]) -> str:
     """Return sentences as a JSON list in ASCII of at most `MAX_WARNINGS_BYTES`.
 
-    If they do not fit, only the first ones, and as the last sentence how many were left out.
+    If they do not fit, return only the first ones, and a last sentence with the number that was left out.
     """
     for kept in range(len(warnings), -1, -1):
         left = len(warnings) - kept

@@ -1,7 +1,8 @@
-"""Complete the OpenAPI document: what FastAPI cannot know, and the names after which clients are generated.
+"""Complete the OpenAPI document: add what FastAPI cannot know, and the names for generated clients.
 
-Every object and every closed list of values is a component with a name of its own, because generators name what stands
-inline after its place. Titles are left out: FastAPI makes them of field names, and generators prefer them to names.
+Every object and every closed list of values is a component with a name of its own, because generators name inline
+schemas after their place. Titles are left out, because FastAPI makes them from field names and generators prefer them
+to names.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Schemas = dict[str, Any]
 
 _DEFINITION: Final = "#/$defs/"
 _BESIDE_REFERENCES: Final = ("default", "description", "examples", "allOf")
-"""What stays in the place of a component: it concerns that place only."""
+"""Keywords that stay beside the reference to a component, because they concern only that place."""
 
 
 def complete_openapi(
@@ -31,7 +32,7 @@ def complete_openapi(
     mode: AuthMode = AuthMode.NONE,
     is_limited: bool = False,
 ) -> dict[str, Any]:
-    """Add problem documents, what is refused before an endpoint runs, and maxima; give every schema its name."""
+    """Add problem documents, errors raised before an endpoint runs, and maxima; give every schema its name."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas[Problem.__name__] = Problem.model_json_schema()
     for path in document["paths"].values():

@@ -45,7 +45,7 @@ def describe_access(document: dict[str, Any], mode: AuthMode) -> None:
 
 
 def describe_limits(document: dict[str, Any]) -> None:
-    """Add the error of a sender who uses too much in a time."""
+    """Add the error of a sender who exceeds a limit per time."""
     for path, operations in document["paths"].items():
         if not is_open(path) or path == SESSION_PATH:
             for operation in operations.values():

@@ -1,4 +1,4 @@
-"""Define the body of a request for a portfolio backtest: that of a backtest without its symbol, and several of them."""
+"""Define the body of a portfolio backtest's request: a backtest's body, with several symbols instead of one."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def respond(
 def present_result(result: BacktestResult, *, max_rows: int | None = None, has_rows: bool = True) -> dict[str, object]:
     """Return a backtest, with its tables if it `has_rows`.
 
-    Of a table longer than `max_rows` only the first rows, with the next page in `more_rows`.
+    A table longer than `max_rows` has only its first rows; `more_rows` then names the next page.
     """
     simulation = result.simulation
     tables = long_tables(result, max_rows) if has_rows else {}

@@ -42,7 +42,7 @@ def install_rest(app: FastAPI, *, registry: CollectorRegistry | None, is_limited
     registry
         The metrics that /metrics shows; None: another port shows them.
     is_limited
-        Whether requests can be refused because their sender uses too much in a time.
+        Whether requests can be refused because their sender exceeds a limit per time.
     """
     include = partial(app.include_router, generate_unique_id_function=name_operation)
     include(models.router)

@@ -114,7 +114,7 @@ def _default_or_null(default: object) -> Schema:
 
 def _only_strategy(name: str) -> Schema:
     """Return the schema of a `strategy` that names only this one."""
-    # Generators of typed clients have no enum of null and a boolean, and left the whole operation out.
+    # Generators of typed clients do not support an enum of null and a boolean, and left the whole operation out.
     not_named = _any_of(_NULL, {"const": False})
     others = {other: not_named if _is_bare(other) else _NULL for other in PARAMS if other != name}
     chosen: Schema = _any_of({"const": True}, {"type": "object"}) if _is_bare(name) else _GIVEN

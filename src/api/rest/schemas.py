@@ -180,7 +180,7 @@ _BODIES: Final[dict[str, Callable[[], dict[str, Any]]]] = {}
 
 
 def described_by(build: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return what stands in the place of an operation's body until the document is made, which calls `build`.
+    """Return a placeholder for an operation's body; making the document calls `build` and replaces it.
 
     Schemas of bodies take 0.1 s each, and few processes are ever asked for the document.
     """
@@ -255,7 +255,7 @@ def form_body(name: str, schema: dict[str, Any], rules_of_fields: Sequence[dict[
 def _body(
     media_type: str, name: str, schema: dict[str, Any], rules_of_fields: Sequence[dict[str, Any]] = ()
 ) -> dict[str, Any]:
-    # The rules stand beside the reference: generators would make nameless types of them in the component.
+    # The rules are beside the reference, because generators would make nameless types of them in the component.
     beside = {"allOf": list(rules_of_fields)} if rules_of_fields else {}
     return {"requestBody": {"required": True, "content": {media_type: {"schema": component(name, schema) | beside}}}}
 

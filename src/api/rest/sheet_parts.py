@@ -21,10 +21,10 @@ POINTS: Final = 2_000
 COLUMNS: Final = ("date", "open", "high", "low", "close", "equity", "buy_and_hold", "drawdown", "probability")
 RANGE_COLUMNS: Final = frozenset({"open", "high", "low"})
 MAX_RANGED_BARS: Final = 100_000
-"""Bars of a result whose points have opens, highs and lows: of more, a point would stand for 50 bars and more, and all
-bars of the run would have to be fetched for that."""
+"""Maximum bars of a result whose points have opens, highs and lows. With more, each point would cover 50 or more bars,
+and all bars of the run would have to be fetched for it."""
 MAX_FILLS: Final = 1_500
-"""More are not drawn: some of them would look like all."""
+"""If there are more, none is drawn, because some of them would look like all."""
 WORST_TRADES: Final = 10
 WORST_DRAWDOWNS: Final = 10
 
@@ -39,7 +39,7 @@ def sheet_columns(result: BacktestResult) -> tuple[str, ...]:
 async def collect_sheet(
     sheets: TearSheets, result: BacktestResult, asked: SeriesRequest
 ) -> tuple[ResultSeries, dict[str, object]]:
-    """Return the rows that were asked for, and all parts of the page with them, under the names of its script."""
+    """Return the requested rows, and all parts of the page with them, under the names that its script uses."""
     series, months, drawdowns, distribution, costs = await asyncio.gather(
         sheets.series(result, asked),
         sheets.months(result),

@@ -32,7 +32,7 @@ def own_of(kind: type) -> tuple[DeclaredParameter, ...]:
 
 
 def _check_value(value: object) -> object:
-    """Refuse what is neither a number nor a text, before the union is tried: its errors would name its members."""
+    """Refuse a value that is no number or text before the union is tried, whose errors would name its members."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError("a number or text")
     return value

@@ -1,6 +1,6 @@
 """Write tables as columns: arrays until they are written, then JSON text without an object per row.
 
-Both APIs write their tables so. GraphQL may also need the rows themselves: `Column.write` makes plain values.
+Both APIs write their tables in this way. GraphQL may also need the rows themselves: `Column.write` makes plain values.
 """
 
 from __future__ import annotations

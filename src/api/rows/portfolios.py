@@ -13,7 +13,7 @@ from src.service.portfolios import BalanceRows, PortfolioRows
 
 
 def balance_columns(rows: BalanceRows) -> Columns:
-    """Return one row per time, or per so many times."""
+    """Return one row per time, or per `times_per_point` times."""
     time_ms, open_positions = rows.columns["date"], rows.columns["open_positions"]
     others = ("equity", "cash", "drawdown", "buy_and_hold")
     return {

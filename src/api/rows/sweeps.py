@@ -42,7 +42,8 @@ def axis_column(column: SweptColumn, values: NDArray[np.float64]) -> Column:
 def sweep_columns(columns: Sequence[SweptColumn], table: SweepTable) -> Columns:
     """Return one column for the number, each swept parameter and each metric.
 
-    A rule's own number may be called as a metric is, `row` or `rank`; its column then is `parameter_` and the name.
+    A rule's own number may have the name of a metric, `row` or `rank`; its column is then named `parameter_` and that
+    name.
     """
     values = {column_name(name): column for name, column in value_columns(columns, table).items()}
     return {ROW: number_column(table), **values, **metric_columns(table)}

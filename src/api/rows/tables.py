@@ -52,7 +52,7 @@ def candle_columns(bars: Bars) -> Columns:
 
 
 def feature_columns(bars: Bars, features: Features) -> Columns:
-    """Return the table that a model receives, with the bars' times; a value that is missing is null."""
+    """Return the table that a model receives, with the bars' times; a missing value is null."""
     columns = {name: float_column(features.values[:, place]) for place, name in enumerate(features.names)}
     return {"date": time_column(bars.open_time_ms), **columns}
 
