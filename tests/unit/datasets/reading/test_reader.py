@@ -10,7 +10,7 @@ import pytest
 
 from src.api.spelling import snake_case
 from src.datasets.reading import reader
-from src.datasets.reading.reader import BarFileReader, _read_answer
+from src.datasets.reading.reader import BarFileReader, _read_reply
 from src.datasets.reading.table import BarFileRejected
 from src.domain.datasets import BarFileDeclaration
 from src.domain.errors import Busy, InvalidInput
@@ -26,7 +26,7 @@ class Reading:
         self.go = asyncio.Event()
         self._reader = BarFileReader(max_rows=10, timeout_s=10.0)
         monkeypatch.setattr(self._reader, "_run", self._hold)
-        monkeypatch.setattr(reader, "_read_answer", lambda *_: None)
+        monkeypatch.setattr(reader, "_read_reply", lambda *_: None)
 
     async def read(self, user_id: str) -> None:
         await self._reader.read(io.BytesIO(user_id.encode()), DECLARED, user_id=user_id)
@@ -81,7 +81,7 @@ async def test_cancelled_files_leave_the_queue(reading: Reading) -> None:
 
 def answered(head: object) -> InvalidInput:
     with pytest.raises(InvalidInput) as caught:
-        _read_answer(io.BytesIO(json.dumps(head).encode() + b"\n"), max_rows=10)
+        _read_reply(io.BytesIO(json.dumps(head).encode() + b"\n"), max_rows=10)
     return caught.value
 
 
