@@ -7,14 +7,16 @@ each time, so that more of them find something once, and not at every commit.
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import Final, TypeVar
 
 IS_THOROUGH: Final = os.environ.get("THOROUGH", "") not in ("", "0")
 MIN_EXAMPLES: Final = 20
 
+Number = TypeVar("Number", int, float)
 
-def often(each_commit: int, thorough: int) -> int:
-    """Return how often something is repeated now."""
+
+def often(each_commit: Number, thorough: Number) -> Number:
+    """Return how often something is repeated now, or with which pause."""
     return thorough if IS_THOROUGH else each_commit
 
 

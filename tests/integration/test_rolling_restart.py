@@ -13,6 +13,7 @@ from tests.balancer import Balancer
 from tests.everyday import EverydayClients, make_key
 from tests.load import ProductionService
 from tests.test_upload_api import make_model
+from tests.thoroughness import often
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -26,7 +27,7 @@ def test_rolling_restart_fails_no_request(tmp_path: Path) -> None:
         options = {"WORKERS": "1", "DRAIN_S": "2", "AUTH": "keys"}
         services = [stack.enter_context(ProductionService(storage, **options)) for _ in range(2)]
         balancer = stack.enter_context(Balancer([service.port for service in services]))
-        with EverydayClients(balancer.url, USER, key, make_model(tmp_path), pause_s=0.4) as clients:
+        with EverydayClients(balancer.url, USER, key, make_model(tmp_path), pause_s=often(0.8, 0.1)) as clients:
             time.sleep(2)
             for service in services:
                 before = balancer.connections[service.port]
