@@ -45,7 +45,7 @@ class Command(NamedTuple):
     """A job: its help line, the requirement files it needs, and the arguments to Python of each step.
 
     `takes_paths`: its words are paths relative to the user's folder; the job itself runs beside this file.
-    `on_the_whole`: arguments before the user's words if none of those names a file or folder of the project.
+    `on_the_whole`: arguments put before the user's words if no word names a file or folder of the project.
     """
 
     summary: str
@@ -100,7 +100,7 @@ COMMANDS = {
         "run the tests, all of them on all cores; further words go to pytest",
         EVERYTHING,
         (("-m", "pytest"),),
-        # In the order of the folders: pytest-xdist's own puts files with few tests last, and those start services.
+        # Keep the order of the folders: pytest-xdist puts files with few tests last, and those start services.
         on_the_whole=("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"),
     ),
     "bench": Command("measure the speed against other engines", EVERYTHING, (("-m", "tests.benchmarks"),)),
@@ -233,7 +233,7 @@ class Environment:
 @contextlib.contextmanager
 def only_one_at_a_time(root: Path) -> Iterator[None]:
     """Hold the folder's lock; the system releases it however this process ends."""
-    if sys.platform == "win32":  # it has no flock: two first runs at once are not separated there
+    if sys.platform == "win32":  # no flock: two concurrent first runs are not kept apart on Windows
         yield
         return
     descriptor = os.open(root, os.O_RDONLY)

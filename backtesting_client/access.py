@@ -1,4 +1,4 @@
-"""Say who asks: read the key or token, and write the header."""
+"""Identify the user to the service: read the key or token, and build the header."""
 
 from __future__ import annotations
 

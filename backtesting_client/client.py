@@ -44,8 +44,8 @@ class Client(SweepMethods):
     url
         The service's address; by default that of the variable BACKTESTING_URL, else http://localhost:5050.
     user
-        Whose results, models and datasets: the service's user_id. By default the one that the service knows by the key
-        or token, else `me`.
+        The owner of results, models and datasets: the service's user_id. By default the user of the key or token, else
+        `me`.
     api_key
         The key of a service with AUTH=keys; by default that of the variable BACKTESTING_API_KEY.
     token
@@ -96,7 +96,7 @@ class Client(SweepMethods):
 
     @property
     def user(self) -> str:
-        """Whose results, models and datasets; the service is asked once if no user was given."""
+        """The owner of results, models and datasets; the service is asked once if no user was given."""
         if self._user is None:
             self._user = (self._ask_user() if self._is_known else None) or DEFAULT_USER
         return self._user
@@ -129,8 +129,8 @@ class Client(SweepMethods):
     ) -> pd.DataFrame:
         """Return bars: open, high, low, close, volume, by open time in UTC.
 
-        Without `limit`: every bar from `start` to `end`, of which one may be missing, up to the service's MAX_BARS;
-        without both the last 1,000. What the service warns of, such as missing bars or a cut range, are
+        Without `limit`: every bar from `start` to `end` (one may be left out), up to the service's MAX_BARS; without
+        both, the last 1,000. Warnings of the service, such as missing bars or a cut range, become
         BacktestingWarnings.
         """
         return self._bars("/api/data/ohlcv", symbol, interval, start=start, end=end, **settings)
@@ -140,7 +140,7 @@ class Client(SweepMethods):
     ) -> pd.DataFrame:
         """Return the fourteen features that a model receives for these bars, to the bit, by open time in UTC.
 
-        A feature that reads more bars than there are before is NaN. Range and warnings are those of `candles`.
+        A feature is NaN if it reads more earlier bars than exist. Range and warnings are those of `candles`.
         """
         return self._bars("/api/data/features", symbol, interval, start=start, end=end, **settings)
 
@@ -173,7 +173,7 @@ class Client(SweepMethods):
         model
             A trained estimator, which is dumped with joblib; the path of a model file; or a `StoredModel`.
         trained_to
-            Last instant of the bars that it was trained on: the bars after it are judged on their own.
+            Last instant of the bars that it was trained on; the bars after it are judged separately.
 
         Raises TypeError if `model` is none of these.
         """
@@ -294,7 +294,7 @@ class Client(SweepMethods):
         bars
             A DataFrame with Open, High, Low, Close, Volume and instants as its index, or the path of a file.
         declared
-            `interval`, `timezone`, `unit`, `date_format`, `decimal`, if they cannot be seen in the file.
+            `interval`, `timezone`, `unit`, `date_format`, `decimal`, if they cannot be detected from the file.
         """
         if isinstance(bars, pd.DataFrame):
             file = (f"{name or symbol}.parquet", _parquet(bars))

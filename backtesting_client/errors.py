@@ -1,4 +1,4 @@
-"""What can go wrong.
+"""The exceptions of this package.
 
 ClientError
 ├── ServiceUnreachable      no response: no service at the address, or the connection broke, or time ran out
@@ -37,7 +37,7 @@ class ServiceError(ClientError):
     status
         The HTTP status.
     message
-        What is wrong: what came, what is allowed.
+        What is wrong: the value that was sent, and what is allowed.
     field
         The field at fault; None if there is none.
     line, column
@@ -45,7 +45,7 @@ class ServiceError(ClientError):
     hint
         What to do; None if the service does not say.
     retry_after_s
-        Seconds after which trying again makes sense; None if that is not known.
+        Seconds after which a retry makes sense; None if that is not known.
     """
 
     def __init__(

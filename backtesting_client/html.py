@@ -1,4 +1,4 @@
-"""The tear sheet of a run in a notebook. Every text is escaped: names and messages are strangers' texts."""
+"""The tear sheet of a run in a notebook. Every text is escaped: names and messages come from others."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Job:
     id
         The job's id, which is also that of the sweep or the walk-forward that it computes.
     info
-        The service's response about it, as of the last look: see `refresh`.
+        The service's latest response about it; see `refresh`.
     """
 
     def __init__(self, transport: Transport, user: str, info: Mapping[str, Any]) -> None:
@@ -49,16 +49,16 @@ class Job:
 
     @property
     def state(self) -> str:
-        """QUEUED, RUNNING, CANCELLING, CANCELLED, SUCCEEDED, FAILED or INTERRUPTED, as of the last look."""
+        """QUEUED, RUNNING, CANCELLING, CANCELLED, SUCCEEDED, FAILED or INTERRUPTED, as last read."""
         return str(self.info["state"])
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more happens to it by itself."""
+        """Whether the job has ended, as last read; it changes no more unless it is resumed."""
         return self.info["ended_at"] is not None
 
     def refresh(self) -> Job:
-        """Ask the service how far it is."""
+        """Read the present state of the job from the service."""
         self._show(self._transport.data("GET", self._path))
         return self
 

@@ -20,7 +20,7 @@ class Portfolio(Computed):
 
     @property
     def metrics(self) -> pd.Series[float]:
-        """Every metric of the portfolio as one run; shares are in per cent, NaN stands for one that does not exist."""
+        """Every metric of the portfolio as one run; shares are in per cent; NaN if a metric does not exist."""
         return metrics_of(self.conclusion, self.id)
 
     @property
@@ -35,7 +35,7 @@ class Portfolio(Computed):
 
     @property
     def correlations(self) -> pd.DataFrame:
-        """How alike the profits of the symbols moved, by symbol; NaN where that is not known."""
+        """Correlations of the symbols' profits, by symbol; NaN if one is not known."""
         found = self.conclusion["correlations"]
         names = pd.Index(found["symbols"], name="symbol")
         values = np.array(found["values"], dtype=float).reshape(len(names), len(names))

@@ -16,7 +16,7 @@ from backtesting_client.values import Instant, json_value, path_part
 from backtesting_client.verdict import Verdict
 
 _STORED = ("close", "equity", "cash", "position", "drawdown", "signal", "probability")
-"""Columns that need no bars, which may be gone since."""
+"""Columns that do not need the run's bars, which may no longer be available."""
 
 
 def metrics_of(result: Mapping[str, Any], name: str | None = None) -> pd.Series[float]:
@@ -63,12 +63,12 @@ class Run:
 
     @property
     def metrics(self) -> pd.Series[float]:
-        """Every metric that is a number; shares are in per cent, NaN stands for one that does not exist."""
+        """Every metric that is a number; shares are in per cent; NaN if a metric does not exist."""
         return metrics_of(self.result, self.id)
 
     @property
     def in_sample(self) -> Sample | None:
-        """The bars up to the end of the model's training; None if none are."""
+        """The bars up to the end of the model's training; None if there are none."""
         return self._sample("in_sample")
 
     @property
@@ -111,7 +111,7 @@ class Run:
         Parameters
         ----------
         points
-            Most rows: each then stands for as many bars, with the lowest and highest close, equity and buy_and_hold.
+            Maximum rows: each row then covers as many bars, with the lowest and highest close, equity and buy_and_hold.
         """
         names = ",".join(["date", *columns])
         if points is not None:

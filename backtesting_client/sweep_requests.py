@@ -1,4 +1,4 @@
-"""Start sweeps, walk-forwards and portfolios: what is a list or a range in the settings of a sweep is swept."""
+"""Start sweeps, walk-forwards and portfolios; a sweep varies the settings that are lists or ranges."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Constraint = str | Mapping[str, Any]
 
 _PAGE_JOBS: Final = 100
 _NOT_SWEPT: Final = frozenset({"feature_columns"})
-"""Settings that are lists themselves."""
+"""Settings whose single value is a list."""
 _OPERATORS: Final = {
     "<": "LESS", "<=": "AT_MOST", ">": "GREATER", ">=": "AT_LEAST", "==": "EQUAL", "!=": "NOT_EQUAL"
 }  # fmt: skip
@@ -70,9 +70,9 @@ class SweepMethods:
         constraints
             Relations of swept parameters, such as "fast < slow", or of metrics, such as "total_trades >= 30".
         wait
-            Whether to wait until it is done; if not, `sweep.job` tells how far it is.
+            Whether to wait until it is done; if not, `sweep.job` shows its progress.
         settings
-            As of `run`. Swept are those that are lists, ranges or arrays, and the numbers of `parameters` of rules.
+            As of `run`. Lists, ranges and arrays are swept, also those inside `parameters` of rules.
 
         Raises JobFailed if it fails.
         """
@@ -140,7 +140,7 @@ class SweepMethods:
         rank, rank_bars
             Which entries are filled first if not all can be: LISTED, VOLUME or MOMENTUM of the last bars.
         wait
-            Whether to wait until it is done; if not, `portfolio.job` tells how far it is.
+            Whether to wait until it is done; if not, `portfolio.job` shows its progress.
         settings
             As of `run`. Without a size, each entry takes the equity ÷ `max_open`.
 
@@ -243,7 +243,7 @@ def split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
 
 
 def read_constraint(given: Constraint, swept: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a constraint as the service takes it; ValueError if a text is none."""
+    """Return a constraint as the service takes it; raises ValueError if a text is not a constraint."""
     if not isinstance(given, str):
         return dict(given)
     found = _RELATION.fullmatch(given)

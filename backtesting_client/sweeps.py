@@ -38,19 +38,19 @@ class Computed:
 
     @property
     def conclusion(self) -> dict[str, Any]:
-        """What it found, as the service says it."""
+        """What the job found, as the service returns it."""
         conclusion: dict[str, Any] = self._answer["conclusion"]
         return conclusion
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What was asked for, defaults filled in."""
+        """The requested settings, with defaults filled in."""
         settings: dict[str, Any] = self._answer["settings"]
         return settings
 
     @property
     def warnings(self) -> list[str]:
-        """What to know about it, in sentences."""
+        """Warnings of the service about it, as sentences."""
         return list(self.conclusion["warnings"])
 
     def _read_run(self, run_id: str) -> Run:
@@ -118,9 +118,9 @@ class Sweep(Computed):
         return found
 
     def rows(self, sort_by: str = "rank", *, descending: bool = False) -> pd.DataFrame:
-        """Return all rows that are computed by now, by their numbers.
+        """Return all rows computed so far, by their numbers.
 
-        `rank` has the best first, and only rows that can be the best; `row`, a swept parameter or a metric has all.
+        `rank` lists only rows that can be the best, best first; `row`, a swept parameter or a metric lists all rows.
         """
         query = text_values({"sort_by": sort_by, "descending": descending})
         return self._transport.all_rows(f"{self._path}/rows", "row", **query).rename_axis("row")
@@ -155,6 +155,6 @@ class WalkForward(Computed):
 
     @property
     def efficiency(self) -> float | None:
-        """Return per bar of the tests ÷ that of the training windows; None unless these gained."""
+        """Return per bar of the tests ÷ that of the training windows; None unless the training windows gained."""
         found: float | None = self.conclusion["efficiency"]
         return found

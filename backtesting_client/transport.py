@@ -62,7 +62,7 @@ class Transport:
             raise _another_server(response) from error
 
     def rows(self, path: str, index: str, **query: str) -> pd.DataFrame:
-        """Return a table by one of its columns; `query` is what the service's address is asked with.
+        """Return a table indexed by one of its columns; `query` is the query string of the request.
 
         Warnings of the service are BacktestingWarnings.
         """
@@ -150,6 +150,6 @@ def _another_server(response: httpx.Response) -> ClientError:
 def _may_repeat(method: str, error: ServiceError) -> bool:
     if error.status not in {_TOO_MANY, _UNAVAILABLE}:
         return False
-    if error.code == "RATE_LIMITED":  # a use that is more than is ever allowed has no time after which it is
+    if error.code == "RATE_LIMITED":  # without Retry-After, the request exceeds a whole limit and never succeeds
         return error.retry_after_s is not None
     return error.code == "BUSY" or (method == "GET" and error.retry_after_s is not None)

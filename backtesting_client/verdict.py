@@ -27,7 +27,7 @@ class Verdict:
     reasons
         Objections and notes.
     not_checked
-        Why each check that was not made was not, as sentences.
+        A sentence for each check that was not made, with the reason.
     """
 
     level: str

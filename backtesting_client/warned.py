@@ -15,7 +15,7 @@ class BacktestingWarning(UserWarning):
 
 
 def warn(sentences: Iterable[str]) -> None:
-    """Warn of each sentence once, as of the line that called this package."""
+    """Warn of each sentence once, at the line that called this package."""
     level = _level_of_caller()
     for sentence in dict.fromkeys(sentences):
         warnings.warn(sentence, BacktestingWarning, stacklevel=level + 1)

@@ -1,8 +1,8 @@
 """Read and write the files of one series of bars, and hold the lock of the process that fetches it.
 
-No file is changed: a new file is written, then the files that it repeats are removed. So readers need no lock, and a
-process that is killed at any moment leaves at worst two files that agree. If a file is missing or damaged, its range
-is not known, and is fetched again.
+Files never change. A write creates a new file, then removes the files whose facts it repeats. So readers need no lock,
+and a process that is killed at any moment leaves at worst two files that agree. If a file is missing or damaged, its
+range counts as unknown and is fetched again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from src.files.writing import write_atomically
 logger = logging.getLogger(__name__)
 
 MAX_FILES: Final = 4_096
-"""Requests for single bars far apart leave a file each; beyond this number the oldest of a series are removed."""
+"""A request for a single, distant bar leaves a file. Beyond this number the oldest files of a series are removed."""
 _LOCK_POLL_S: Final = 0.02
 _USED_AGAIN_S: Final = 60.0
 """Resolution of the time of last use: writing it at each read would cost more than the read."""
@@ -59,7 +59,7 @@ class BarSeries:
     memory: SegmentMemory = field(default_factory=SegmentMemory, compare=False, repr=False)
 
     def coverage(self) -> Coverage:
-        """Return what is known now."""
+        """Return the present coverage of the series."""
         try:
             return Coverage.of(file.name for file in self.folder.iterdir())
         except FileNotFoundError:
@@ -81,11 +81,11 @@ class BarSeries:
         )
 
     def put(self, checked: CheckedBars, ranges: SlotRanges, *, asked_ms: int) -> None:
-        """Store all bars of some ranges as the exchange had them at `asked_ms`. Only for the holder of the lock.
+        """Store all bars of some ranges as the exchange had them at `asked_ms`. The caller must hold the lock.
 
-        What was final then is stored for good. The rest becomes the tail: bars closed within the last minute and, if
-        the newest bars are missing, the last bar and the gap after it: trading may resume, or a clock may be wrong.
-        Missing bars of the last minute are late.
+        Bars and gaps that were final then are stored as final. The rest becomes the tail: bars closed within the last
+        minute and, if the newest bars are missing, the last bar and the gap after it, because trading may resume or a
+        clock may be wrong. Missing bars of the last minute are stored as late.
         """
         coverage = self.coverage()
         offset_ms = offset_of(checked.bars) if coverage.offset_ms is None else coverage.offset_ms
@@ -110,13 +110,13 @@ class BarSeries:
             self._clean(asked_ms)
 
     def put_first(self, number: int) -> None:
-        """Store the number of the very first bar. Only for the holder of the lock."""
+        """Store the number of the very first bar. The caller must hold the lock."""
         with _translate_os_errors():
             self.folder.mkdir(parents=True, exist_ok=True)
             self._touch(Segment(start=0, stop=number, is_first=True))
 
     def drop(self, segment: Segment) -> bool:
-        """Remove a file, so that its range is not known; return whether it was there."""
+        """Remove a file, which makes its range unknown; return whether the file existed."""
         with _translate_os_errors():
             try:
                 (self.folder / segment.name).unlink()
@@ -143,7 +143,7 @@ class BarSeries:
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:
         """Lock this series against all other tasks and processes that fetch or evict its bars."""
-        # The waiting process holds the second lock, so that the holder of the first cannot take it again before.
+        # The waiting process holds the second lock, so the holder of the first cannot retake the first before it.
         with self._open_locked_file(self.lock_file.with_suffix(".next")) as waiting:
             await _lock(waiting)
             with self._open_locked_file(self.lock_file) as lock:
@@ -189,7 +189,7 @@ class BarSeries:
         return checked
 
     def _put_settled(self, checked: CheckedBars, start: int, stop: int) -> None:
-        """Write one file of a range and of all ranges that touch it in its period."""
+        """Merge a range with all ranges of its period that touch it, and write them as one file."""
         first, last = period_of(start, self.interval)
         coverage = self.coverage()
         near = [

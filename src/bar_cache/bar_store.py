@@ -56,7 +56,7 @@ class BarStore:
         return self._folder
 
     def series(self, symbol: str, interval: Interval) -> BarSeries:
-        """Return a series, whether anything is stored of it or not."""
+        """Return a series, even if nothing is stored of it."""
         name = _interval_folder(interval)
         folder = self._folder / _folder_name(symbol) / name
         lock = zlib.crc32(f"{symbol}/{name}".encode()) % _LOCKS
@@ -69,7 +69,7 @@ class BarStore:
         )
 
     def stored(self) -> Iterator[BarSeries]:
-        """Yield every series of which something is stored."""
+        """Yield every series that has stored files."""
         for folder in sorted({file.parent for file in self._folder.glob("*/*/*") if Segment.named(file.name)}):
             name = "1M" if folder.name == "1mo" else folder.name
             symbol = _symbol_of(folder.parent.name)

@@ -104,7 +104,7 @@ class CachedSource:
         await self._remote.close()
 
     async def _from_store(self, series: BarSeries, market: MarketRequest) -> MarketSeries | None:
-        """Return the bars when all of them are stored; None if there are none."""
+        """Fetch what is missing, then return the bars from the bar cache; None if there are none."""
         our_ms = self._clock.now_ms()
         fetched = Fetched()
         self._requests[series] += 1

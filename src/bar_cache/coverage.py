@@ -15,8 +15,8 @@ from src.bars.slot_ranges import SlotRange, SlotRanges, union, within, without
 from src.domain.intervals import Interval
 
 SETTLE_MS: Final = 60_000
-"""A bar is final if it was requested at least this long after its close: before, the exchange may still count its
-trades, or our clock may be ahead."""
+"""A bar is final if it was requested at least this long after its close. Earlier, the exchange may still be counting
+its trades, or our clock may be ahead."""
 
 
 Part: TypeAlias = tuple[Segment, SlotRange]
@@ -27,9 +27,9 @@ Part: TypeAlias = tuple[Segment, SlotRange]
 class Coverage:
     """The files of one series at one moment.
 
-    `settled` are the bars that are final, or are known for good not to exist. `parts` are read for them, and `tails`
-    for newer bars, which may still change. `first` is the number of the very first bar of the series; None if it
-    was not requested. `repeated` are the files whose facts are all in other files.
+    `settled` are the final ranges, gaps included; their bars are read from `parts`. Newer bars, which may still change,
+    are read from `tails`. `first` is the number of the very first bar of the series; None if it was not requested.
+    `repeated` are files that state nothing beyond what other files state.
     """
 
     settled: SlotRanges = ()
@@ -84,8 +84,8 @@ class Coverage:
         Parameters
         ----------
         asked
-            Bars that the same request has fetched already: their tails count, late bars included. Other tails count for
-            `SETTLE_MS`, and other late bars are missing.
+            Bars that the same request has already fetched. Their tails and late bars count as known. Other tails count
+            for `SETTLE_MS`; other late bars count as missing.
         """
         fresh = (
             part
@@ -99,7 +99,7 @@ class Coverage:
         return without([(start, stop)], within(self.known(now_ms=now_ms, asked=asked), start, stop))
 
     def to_fetch(self, start: int, stop: int, *, now_ms: int, asked: SlotRanges = ()) -> SlotRanges:
-        """Return what to request so that `start` ≤ number < `stop` are known: with the tail before the missing bars."""
+        """Return the ranges to request to know all `start` ≤ number < `stop`: missing bars and the tail before them."""
         missing = self.missing(start, stop, now_ms=now_ms, asked=asked)
         if not missing:
             return ()

@@ -36,12 +36,12 @@ logger = logging.getLogger(__name__)
 
 MAX_CONCURRENT_PARTS: Final = 4
 _MAX_GAPS: Final = 20
-"""Gaps in an archive file are requested page by page; if a block has more of them, all of it is."""
+"""Gaps in an archive file are requested page by page. If a block has more gaps, the whole block is requested."""
 
 
 @dataclass(slots=True, kw_only=True)
 class _DownloadState:
-    """State of one download: `asked` are bars that its request fetched before, `fetched` those of its own pages."""
+    """State of one download: `asked` are bars that its request fetched earlier, `fetched` those of its own pages."""
 
     series: BarSeries
     start: int
@@ -82,8 +82,8 @@ class Downloader:
     async def fill(self, wanted: DownloadRange, *, asked: SlotRanges = ()) -> None:
         """Fetch and store the missing closed bars of a range.
 
-        If `wanted` needs it, the time of the very first bar is requested before, or that of the last bar before the
-        range, so that no page of the gap is requested. `asked` are bars that the same request fetched already: if the
+        If `wanted` needs it, the time of the very first bar, or of the last bar before the range, is requested first,
+        so that no page of the gap is requested. `asked` are bars that the same request has already fetched. If the
         newest of them do not exist, they are not requested again.
 
         Raises SymbolNotFound, InvalidInput, ExchangeError or StoreUnavailable; parts that were stored before stay.
@@ -101,7 +101,7 @@ class Downloader:
             missing = await in_thread(state.missing, self._now_ms())
         expected = count(missing)
         with self._show_progress(series, expected) as shown:
-            # Missing bars are computed without the lock too: the last check would wait for the step of another process.
+            # Computed here without the lock: with it, the last check would wait for the step of another process.
             while missing and await self._step(state):
                 missing = await in_thread(state.missing, self._now_ms())
                 progress = self._board.update(shown, done_bars=max(0, expected - count(missing)), ways=state.ways)
@@ -162,7 +162,7 @@ class Downloader:
                 has_archive=self._archive is not None,
                 tried=state.tried,
             )
-            # Files before pages: the rest then takes fewer, longer parts.
+            # Fetch files before pages, so that the bars that remain need fewer, longer parts.
             files = [part for part in parts if isinstance(part, ArchiveFile)]
             chosen: Sequence[ArchiveFile | Pages] = (files or parts)[:MAX_CONCURRENT_PARTS]
             writing = asyncio.Lock()
@@ -188,7 +188,7 @@ class Downloader:
         if interval.name == "3d":  # the exchange may count these from another day than the epoch
             end_ms = open_time_ms(part.stop, interval) - 1
         klines = await self._remote.candles(symbol, interval, start_ms=first_ms, end_ms=end_ms)
-        # Only the reply may have shown that our clock is ahead.
+        # Computed after the request, because its reply may be the first to show that our clock is ahead.
         asked_ms = self._remote.skew.now_ms(our_ms)
         checked = await in_thread(check, klines, symbol=symbol, interval=interval, now_ms=asked_ms)
         async with writing:
@@ -240,7 +240,7 @@ def _without_gaps(checked: CheckedBars, ranges: SlotRanges) -> SlotRanges:
 
 
 async def _run_all(work: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """Run all to their ends, so that every part that arrives is stored; then raise the first error."""
+    """Run all to completion, so that every part that arrives is stored; then raise the first error."""
     ends = await asyncio.gather(*work, return_exceptions=True)
     for end in ends:
         if end is not None:

@@ -1,4 +1,4 @@
-"""Keep the decoded bars of small files in memory, for series that are asked for again and again."""
+"""Keep the decoded bars of small files in memory, for series that are requested repeatedly."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from src.bars.checked import CheckedBars
 
 MAX_FILES: Final = 256
 MAX_ROWS: Final = 1_000
-"""Bars of a file that is kept, so that all take 12 MB at most. A year of days is kept: reading the four files of 1,000
-days took a third of such a backtest's time. Longer files are read at the speed of the disk."""
+"""Maximum bars of a file that is kept, so that all kept files take at most 12 MB. A year of days fits: reading the four
+files of 1,000 days took a third of such a backtest's time. Longer files are read at the speed of the disk."""
 
 
 class _State(NamedTuple):
-    """What tells that a file has not changed."""
+    """Attributes of a file that show whether it has changed."""
 
     inode: int
     size_bytes: int
@@ -41,7 +41,7 @@ class SegmentMemory:
             return kept[1]
 
     def keep(self, file: Path, status: os.stat_result, checked: CheckedBars) -> None:
-        """Keep the bars of a file as it was at `status`, unless they are many."""
+        """Keep the bars of a file as it was at `status`, unless there are more than `MAX_ROWS`."""
         if len(checked.row_times_ms()) > MAX_ROWS:
             return
         with self._lock:

@@ -23,7 +23,7 @@ class StoredRange:
 
 
 class RangeReader:
-    """One series at one moment; its methods block, and raise SegmentLost if a file is gone since.
+    """One series at one moment; its methods block, and raise SegmentLost if a file was removed after that moment.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class RangeReader:
         if not coverage.parts or coverage.missing(*borders, now_ms=self._now_ms):
             return None
         checked = series.read(coverage, *borders)
-        # The exchange made its own bar also from trades of bars that are missing or rejected here.
+        # The exchange's own bar also includes trades of finer bars that are missing or rejected here.
         if checked.rejected or len(checked.bars) < borders[1] - _first_within(borders, coverage):
             return None
         return CheckedBars(bars=resample(checked.bars, interval, start_ms=start_ms, stop_ms=stop_ms))
@@ -94,6 +94,6 @@ class RangeReader:
 
 
 def _first_within(borders: tuple[int, int], coverage: Coverage) -> int:
-    """Return the first number within borders that can have a bar: none is before the very first one."""
+    """Return the first number within the borders that can have a bar: no bar is before the very first one."""
     start, stop = borders
     return start if coverage.first is None else min(max(start, coverage.first), stop)

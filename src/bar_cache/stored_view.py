@@ -1,8 +1,8 @@
 """Find the bars of one request in the bar cache, or the range that is still missing.
 
-A request asks for a number of bars, and some may not exist: which range holds that many is known only when its bars
-are. So a search reads a range, and a longer one if it has too few bars. It ends with the bars, with a range to fetch
-first (`MissingBars`; the caller fetches it and searches again, see `Fetched`), or with None if there are no bars.
+A request asks for a number of bars. Bars may be missing, so it is not known in advance which range holds that many.
+A search reads a range, then longer ones until one has enough bars. It returns the bars, a range to fetch first
+(`MissingBars`; the caller fetches it and searches again, see `Fetched`), or None if there are no bars.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class MissingBars:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """What was fetched for one request already.
+    """The bars and times that one request has already fetched.
 
-    If the newest of `bars` are not stored, the exchange does not have them yet. (Older ones that are not stored were
-    evicted since, and are fetched again.) `has_first` and `has_last` say whether the time of the very first bar, and
-    that of the last bar before a gap, were requested: if they are not stored, there is no such bar.
+    If the newest of `bars` are not stored, the exchange does not have them yet. Older bars that are not stored were
+    evicted since, and are fetched again. `has_first` and `has_last` say whether the time of the very first bar, and
+    that of the last bar before a gap, were requested. If such a time is then not stored, there is no such bar.
     """
 
     bars: SlotRanges = ()
@@ -53,7 +53,7 @@ class Fetched:
     has_last: bool = False
 
     def with_range(self, missing: MissingBars) -> Fetched:
-        """Return this with a range that was fetched since."""
+        """Return a copy that includes a range that was fetched since."""
         return Fetched(
             bars=union(self.bars, [(missing.start, missing.stop)]),
             has_first=self.has_first or missing.needs_first,
@@ -64,7 +64,7 @@ class Fetched:
 def find_bars(
     store: BarStore, series: BarSeries, market: MarketRequest, *, now_ms: int, origin: str, fetched: Fetched
 ) -> MarketSeries | MissingBars | None:
-    """Return the bars, the range to fetch before, or None if there are no bars. Blocks, and is meant for threads.
+    """Return the bars, the range to fetch first, or None if there are no bars. Blocks, and is meant for threads.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ class _Search:
         while (start := max(start, floor)) < stop:
             found = self._read(start, stop)
             if found is None:
-                # Known, the first bar saves the requests of a long range that are for times before it.
+                # If the first bar is known, a long range needs no requests for times before it.
                 is_long = stop - start > PAGES_ONLY_UP_TO * PAGE_ROWS
                 needs_first = is_long and not self._fetched.has_first and self._reader.find_first() is None
                 return MissingBars(start=start, stop=stop, needs_first=needs_first)
@@ -196,7 +196,7 @@ class _Search:
         return StoredRange(checked=checked, made_from=found.made_from)
 
     def _count_lacking(self, found: StoredRange) -> int:
-        """Return how many bars fewer than `limit` there are."""
+        """Return how many bars are lacking to reach `limit`."""
         return self._market.limit - len(found.checked.row_times_ms())
 
     def build_series(self, found: StoredRange, origin: str) -> MarketSeries | None:

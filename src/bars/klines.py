@@ -1,4 +1,4 @@
-"""Convert klines, the exchange's rows, to bars: invalid rows are left out and counted, and none is repaired.
+"""Convert klines, the exchange's rows, to bars: invalid rows are left out and counted, never repaired.
 
 A kline is a twelve-element array of `GET /api/v3/klines` (and of the bulk archive's files). The first seven elements
 are read: open time, open, high, low, close, volume, close time.
@@ -160,7 +160,7 @@ def _number(value: object) -> float:
 
 
 def clean(klines: Klines, *, symbol: str, interval: Interval, now_ms: int) -> tuple[Bars, DataQuality]:
-    """Return the valid closed bars, oldest first and maybe none, and the report on all rows.
+    """Return the valid closed bars (possibly none), oldest first, and the report on all rows.
 
     1. Rows are sorted by time. 2. An exact repetition is dropped. 3. Different rows of the same time are all rejected,
     since none is known to be right. 4. Invalid rows are rejected (see `_REASONS`).

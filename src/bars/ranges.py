@@ -23,7 +23,7 @@ _ADVICE: Final = "Ask for a larger limit, or give both dates and no limit."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WholeRange:
-    """All bars that a request's dates allow, before its limit cuts them: how many, and when the outer ones open.
+    """All bars that a request's dates allow, before its limit cuts them: their number, and the first and last open.
 
     `is_exact` is False if `bars` is counted on the interval's grid, where some may be missing.
     """

@@ -20,9 +20,9 @@ _VOLUME_DECIMALS: Final = 8
 def resample(bars: Bars, to: Interval, *, start_ms: int | None = None, stop_ms: int | None = None) -> Bars:
     """Return the bars of a coarser interval; weeks open on Monday, months are calendar months.
 
-    1. If the finer bars open later than their grid, so do the coarser ones, so that none contains anything after its
-    close. 2. Bars without trades repeat the last price, so they count only if a coarser bar has no others, as on the
-    exchange. 3. If all finer bars of a coarser one are missing, it is missing too.
+    1. If the finer bars open later than their grid, so do the coarser ones, so that no bar contains trades after its
+    close. 2. Bars without trades repeat the last price. They count only if a coarser bar has no other finer bars, as on
+    the exchange. 3. If all finer bars of a coarser one are missing, it is missing too.
 
     Parameters
     ----------

@@ -109,7 +109,7 @@ class BinanceArchive:
                     _remove(file)
 
     async def _fetch(self, url: str, into: Path, limit_bytes: int) -> None:
-        """Download the file; try twice, because the exchange may replace the file between its checksum and itself."""
+        """Download the file; try twice, because the exchange may replace the file after its checksum was read."""
         for attempt in range(1, _MAX_ATTEMPTS + 1):
             try:
                 expected = await self._checksum(url + ".CHECKSUM")

@@ -22,7 +22,7 @@ from src.domain.intervals import Interval
 
 BLOCK_ROWS: Final = 65_536
 MAX_ROW_BYTES: Final = 256
-"""A row has about 120 bytes; a file that declares many more bytes than its period can have is not unpacked."""
+"""A row has about 120 bytes. A file that declares far more bytes than its period can have is not unpacked."""
 _HEADER_BYTES: Final = 1024
 _UNPACKING_ERRORS: Final = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError,
@@ -33,7 +33,7 @@ _TYPES: Final = {index: np.int64 if name.endswith("time") else np.float64 for in
 
 
 def max_csv_bytes(candles: int) -> int:
-    """Return the largest size in bytes of a period of so many bars, packed or unpacked."""
+    """Return the largest size in bytes of a period with this many bars, packed or unpacked."""
     return _HEADER_BYTES + candles * MAX_ROW_BYTES
 
 
@@ -99,7 +99,7 @@ def _blocks(stream: IO[bytes]) -> Iterator[Klines]:
     first_line = stream.readline(_HEADER_BYTES)
     if not first_line.strip():
         return
-    import pandas as pd  # noqa: PLC0415  (0.35 s that every start would wait for; a file takes longer to come)
+    import pandas as pd  # noqa: PLC0415  (0.35 s, which would delay every start; a download takes longer)
 
     has_header = not first_line[:1].isdigit()
     stream.seek(0)

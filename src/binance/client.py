@@ -68,7 +68,7 @@ class _Failure(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[Content]):
-    """What was read from a page, and the time (see `ClockSkew`) that decides which of its bars are closed."""
+    """The parsed content of a page, and the time (see `ClockSkew`) that decides which of its bars are closed."""
 
     content: Content
     now_ms: int
@@ -88,11 +88,11 @@ class BinanceApi:
     clock
         This machine's time of day.
     shared_limits
-        What all processes share of the exchange's limits; None if there is only one process.
+        The limits of the exchange that all processes share; None if there is only one process.
     monotonic, sleep
         A clock in seconds that never goes back, and a function that waits on it.
     meter
-        What counts requests and their weight.
+        Counts requests and their weight.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class BinanceApi:
         )
 
     def until(self, seconds: float) -> float:
-        """Return the time of this object's clock in so many seconds."""
+        """Return the time, on this object's clock, that is this many seconds from now."""
         return self._monotonic() + seconds
 
     async def close(self) -> None:
@@ -185,7 +185,7 @@ class BinanceApi:
         max_bytes: int,
         read: Callable[[object], Content],
     ) -> Page[Content]:
-        """Try one host after the other; of several failures, raise a refusal rather than a timeout."""
+        """Try one host after the other; if several fail, raise a refusal in preference to a timeout."""
         failures: list[_Failure] = []
         for index in self._host_order():
             self._budget.ensure_open(until=until)
@@ -305,7 +305,7 @@ def _refused_values(status: int, code: int, words: str, params: Mapping[str, str
             field="interval", interval=interval, words=words,
         )  # fmt: skip
     if code == -1100 and "symbol" in words:
-        # A symbol that passed our own check: the exchange lists none with such letters.
+        # The symbol passed our own check, but the exchange lists no symbol with such letters.
         return SymbolNotFound("The exchange does not accept the symbol {symbol}: {words}", symbol=symbol, words=words)
     return ExchangeRefused(
         "The exchange refused the request (HTTP {status}, code {code}): {words}", status=status, code=code, words=words

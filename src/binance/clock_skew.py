@@ -15,7 +15,7 @@ _MIN_WARNED_MS: Final = 5_000
 
 
 class ClockSkew:
-    """The difference of the clocks according to the last page, as clocks drift and are set.
+    """The difference between the clocks according to the latest page, because clocks drift and are adjusted.
 
     If our clock is ahead, a bar that is still forming would count as closed and be stored forever. So if ours is
     certainly ahead, the exchange's clock decides; if it is behind, ours does, which at worst fetches fewer bars.
@@ -27,7 +27,7 @@ class ClockSkew:
 
     @property
     def ahead_ms(self) -> int:
-        """By how much our clock is certainly ahead; negative if it is behind, 0 if the two may agree."""
+        """Milliseconds that our clock is certainly ahead; negative if it is behind, 0 if the two may agree."""
         return self._ahead_ms
 
     def observe(self, date: str, *, sent_ms: int, received_ms: int) -> int:

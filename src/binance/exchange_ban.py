@@ -22,8 +22,8 @@ _MAX_BAN_S: Final = 7 * 86_400.0
 class ExchangeBan:
     """The SharedLimits of one machine: the end of a pause, in a file, by the machine's time of day.
 
-    Each process also keeps in memory the pause that it was ordered itself. If the file cannot be read or written, the
-    others continue until the exchange refuses their own requests.
+    Each process also keeps in memory the pause that the exchange ordered it to make. If the file cannot be read or
+    written, the other processes continue until the exchange refuses their own requests.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class ExchangeBan:
         return left_s if left_s <= _MAX_BAN_S else 0.0
 
     def extend(self, seconds: float) -> None:
-        """Make every process wait for so many seconds from now; a shorter pause never shortens a longer one."""
+        """Make every process wait for this many seconds from now; a shorter pause never shortens a longer one."""
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             lock = os.open(self._file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -69,5 +69,5 @@ class ExchangeBan:
             logger.warning("shared exchange ban not written: file=%s error=%s", self._file.name, error)
 
     async def reserve(self, weight: int, *, per_minute: int) -> float:  # noqa: ARG002  (of the protocol)
-        """Return 0: each process sees the weight that others of its address used in the exchange's responses."""
+        """Return 0: the exchange's responses show each process the weight that others on its address have used."""
         return 0.0

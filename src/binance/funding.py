@@ -23,12 +23,12 @@ FIRST_MS: Final = 1_567_296_000_000
 """2019-09-01, before the exchange listed its first perpetual future."""
 PAGE_ROWS: Final = 1000
 MAX_SYMBOLS: Final = 64
-"""Symbols whose rates are kept: about 8,000 rows each."""
+"""Maximum number of symbols whose rates are kept in memory, about 8,000 rows each."""
 
 _WEIGHT_PER_MINUTE: Final = 2000
 _WEIGHT: Final = 20
-"""The exchange allows 500 of these requests in five minutes, and 2400 of weight a minute for all of its futures API: so
-counted, it is at most 100 a minute, and what others on this address use is counted with them."""
+"""The exchange allows 500 of these requests in five minutes, and a weight of 2400 a minute on its whole futures API.
+With this weight, a process sends at most 100 a minute, and weight used by others on this address counts too."""
 _MAX_BYTES: Final = 1024 * 1024
 _LARGEST_RATE: Final = 1.0
 
@@ -43,7 +43,7 @@ class _Rows(NamedTuple):
 class BinanceFunding:
     """The `FundingSource` of Binance; one object serves all requests of a process, so that they share its budget.
 
-    Rates that were read are kept, and only later ones are asked for.
+    It keeps the rates that it has read, and requests only later ones.
 
     Parameters
     ----------
@@ -54,9 +54,9 @@ class BinanceFunding:
     deadline_s
         Seconds that one call of `rates` may take.
     clock
-        Until when rates are asked for.
+        Its time is the end of the rates that are requested.
     shared_limits
-        What all processes share of the futures API's limits; None if there is only one process.
+        The limits of the futures API that all processes share; None if there is only one process.
     monotonic, sleep
         A clock in seconds that never goes back, and a function that waits on it.
     """
@@ -89,7 +89,7 @@ class BinanceFunding:
     async def rates(self, symbol: str) -> FundingRates:
         """Return all rates of a symbol up to now, at least one; their times are rounded to the minute.
 
-        Raises SymbolNotFound, ExchangeRefused, ExchangeUnavailable, ExchangeTimeout, each with what to do instead.
+        Raises SymbolNotFound, ExchangeRefused, ExchangeUnavailable, ExchangeTimeout, each with advice what to do.
         """
         try:
             return await self._reads.run(symbol, lambda: self._read(symbol))
@@ -114,7 +114,7 @@ class BinanceFunding:
         return build_rates(times, np.array(rows.rate, dtype=np.float64))
 
     async def _read_pages(self, symbol: str, until: float) -> _Rows:
-        """Return the rows of all pages; each page is kept as it comes, so that another call goes on from there."""
+        """Return the rows of all pages; each page is kept when it arrives, so a later call continues from there."""
         end_ms, is_last = self._clock.now_ms(), False
         rows = self._kept.pop(symbol, _Rows((), ()))
         while not is_last:
@@ -175,7 +175,7 @@ def _to_rate(text: object) -> float:
 
 
 def _with_advice(error: ServiceError, symbol: str) -> ServiceError:
-    """Return the same kind of error, which also says that a file does instead."""
+    """Return an error of the same kind that also advises to upload a file instead."""
     return type(error)(
         "The exchange's rates of funding of {symbol} cannot be read. {why} Upload a file of rates, and name it in "
         "{@fundingHistory}.",

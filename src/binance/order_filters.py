@@ -16,7 +16,7 @@ _NOTIONAL: Final = (("NOTIONAL", "minNotional"), ("MIN_NOTIONAL", "minNotional")
 
 
 def read_filters(listed: object) -> ExchangeRules:
-    """Return the filters of one symbol; a filter that is missing, 0 (Binance: disabled) or no number is left out."""
+    """Return the filters of one symbol; one that is missing, 0 (Binance: disabled) or not a number is left out."""
     filters = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
     by_type = {str(one.get("filterType")): one for one in filters}
 

@@ -25,7 +25,7 @@ _CONTRADICTION: Final = "The exchange contradicts itself: it has bars that it le
 class FetchPage(Protocol):
     """Fetch one page: klines that open from `start_ms` to `end_ms`, both included.
 
-    With `start_ms` the oldest `limit` of them, without it the newest.
+    With `start_ms` it returns the oldest `limit` of them, without it the newest.
     """
 
     def __call__(self, *, start_ms: int | None, end_ms: int, limit: int) -> Coroutine[Any, Any, Klines]: ...
@@ -47,7 +47,7 @@ async def collect_oldest(ask: FetchPage, *, interval: Interval, start_ms: int, e
         while found < limit and cursor <= end_ms:
             windows = _windows_after(cursor, end_ms, limit - found, interval)
             wave = await _fetch_windows(ask, windows)
-            if not len(wave):  # a long gap, or the end: a request without a window tells
+            if not len(wave):  # a long gap, or the end: a request without a window shows which
                 break
             pages.append(wave)
             found += _count_bars(wave)
@@ -83,7 +83,7 @@ async def collect_newest(ask: FetchPage, *, interval: Interval, end_ms: int, lim
 async def _fetch_first_page(ask: FetchPage, interval: Interval, *, start_ms: int, end_ms: int, limit: int) -> Klines:
     """Return the oldest klines of a range; if they begin late, confirm it with the opposite request.
 
-    A page that lacks its first rows looks like a symbol that was listed then, and an empty page looks like the end.
+    A page that lacks its first rows looks like a symbol that was listed later, and an empty page looks like the end.
     """
     for _ in range(_MAX_CONTRADICTIONS):
         page = await ask(start_ms=start_ms, end_ms=end_ms, limit=limit)

@@ -51,11 +51,11 @@ class BinanceSource:
     clock
         Decides which bars are closed, unless it is ahead of the exchange's clock.
     shared_limits
-        What all processes share of the exchange's limits; None if there is only one process.
+        The limits of the exchange that all processes share; None if there is only one process.
     monotonic, sleep
         A clock in seconds that never goes back, and a function that waits on it.
     meter
-        What counts requests and their weight.
+        Counts requests and their weight.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class BinanceSource:
         return self._api.skew
 
     async def candles(self, symbol: str, interval: Interval, *, start_ms: int, end_ms: int) -> Klines:
-        """Return all rows of closed bars that open from `start_ms` to `end_ms`, both included; maybe none.
+        """Return all rows of closed bars (possibly none) that open from `start_ms` to `end_ms`, both included.
 
         Raises SymbolNotFound, InvalidInput, ExchangeRefused, ExchangeUnavailable, ExchangeTimeout.
         """
@@ -138,7 +138,7 @@ class BinanceSource:
         return int(found.open_time_ms.max()) if len(found) else None
 
     async def listings(self) -> Sequence[Listing]:
-        """Return all spot symbols, also those that no longer trade, sorted by name; remember them for an hour."""
+        """Return all spot symbols, including those that no longer trade, sorted by name; cache them for an hour."""
         async with self._deadline("the list of symbols") as until, self._listings_lock:
             if self._monotonic() >= self._listings_until:
                 page = await self._api.get(
@@ -222,7 +222,7 @@ class _PageRequests:
 
 
 async def _fetch_requested(ask: FetchPage, market: MarketRequest, now_ms: int) -> Klines:
-    """Fetch all pages and cut them to the requested closed bars; maybe none."""
+    """Fetch all pages and cut them to the requested closed bars, possibly none."""
     interval, limit = market.interval, market.limit
     last_ms = last_closed_open_ms(now_ms, interval)
     end_ms = last_ms if market.end_ms is None else min(market.end_ms, last_ms)
@@ -235,7 +235,7 @@ async def _fetch_requested(ask: FetchPage, market: MarketRequest, now_ms: int) -
 
 
 async def _check_length(ask: FetchPage, market: MarketRequest, now_ms: int) -> None:
-    """Raise InvalidInput if all bars of a range are requested that is too long; send one request at most."""
+    """Raise InvalidInput if the request is for all bars of a range that is too long; send at most one request."""
     if market.start_ms is None or market.end_ms is None or not market.is_whole_range:
         return
     end_ms = min(market.end_ms, last_closed_open_ms(now_ms, market.interval))
@@ -248,7 +248,7 @@ async def _check_length(ask: FetchPage, market: MarketRequest, now_ms: int) -> N
 
 
 def _nothing_there(symbol: str, market: MarketRequest, first: Klines, last: Klines) -> InvalidInput:
-    """Build the error for an empty range, with the range that exists."""
+    """Build the error for an empty range, which names the range that has bars."""
     name = f"{market.interval.name} bars of {symbol}"
     if not len(first) or not len(last):
         return InvalidInput("The exchange has no closed {name}.", field="symbol", name=name)

@@ -26,7 +26,7 @@ class WeightBudget:
     per_minute
         Weight allowed in any 60 seconds.
     shared
-        What all processes share of the exchange's limits; None if there is only one process.
+        The limits of the exchange that all processes share; None if there is only one process.
     monotonic, sleep
         A clock in seconds that never goes back, and a function that waits on it.
     """
@@ -57,7 +57,7 @@ class WeightBudget:
             while (wait_s := self._wait_s(weight)) > 0:
                 self._check(wait_s, until)
                 await self._sleep(wait_s)
-            # Before the others are asked, as requests of this process wait beside this one.
+            # Booked before the shared limit is awaited, because other requests of this process run meanwhile.
             booked = self._book(weight)
             wait_s = 0.0 if self._shared is None else await self._shared.reserve(weight, per_minute=self._per_minute)
             if wait_s <= 0:
@@ -71,7 +71,7 @@ class WeightBudget:
         self._check(self._pause_s(), until)
 
     def pause(self, seconds: float) -> None:
-        """Stop all requests for so many seconds, as the exchange ordered; never shorten a longer pause."""
+        """Stop all requests for this many seconds, as the exchange ordered; never shorten a longer pause."""
         self._paused_until = max(self._paused_until, self._monotonic() + seconds)
         if self._shared is not None:
             self._shared.extend(seconds)

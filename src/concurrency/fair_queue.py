@@ -48,7 +48,7 @@ class FairQueue:
     max_slots_per_user
         Slots that one user may hold at once; None: all.
     meter
-        What counts the callers.
+        Counts the callers.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class FairQueue:
         queue = self._queues.pop(user_id)
         caller = queue.popleft()
         if queue:
-            self._queues[user_id] = queue  # behind all other users
+            self._queues[user_id] = queue  # inserted behind all other users
         if not caller.done():
             self._held[user_id] += 1
             caller.set_result(None)
@@ -160,7 +160,7 @@ class FairQueue:
             self._leave(user_id)
 
     def _displace_for(self, user_id: str) -> None:
-        """Reject the last waiting caller of the user with most; raise Busy if this user would have as many."""
+        """Reject the last waiting caller of the user with most; raise Busy if this user would then have as many."""
         held, waiting = self.held, self.waiting
         refusal = self._busy(self._refusals.full, held=held, waiting=waiting, callers=held + waiting)
         longest = max(self._queues.values(), key=len, default=deque())

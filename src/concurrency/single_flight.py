@@ -30,7 +30,7 @@ class _Run(Generic[Key, Result]):
 class SingleFlight(Generic[Key, Result]):
     """The shared runs in progress, by key.
 
-    All callers that wait for a run share it: it continues if one of them is cancelled, and is cancelled with the last.
+    All callers that wait for a run share it. It continues if one of them is cancelled; if all are, it is cancelled too.
 
     Parameters
     ----------

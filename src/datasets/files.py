@@ -35,7 +35,7 @@ class DamagedDataset(Exception):
 
 
 class OtherKind(Exception):
-    """The dataset has other rows than those that were asked for."""
+    """The dataset holds rows of another kind than the requested one."""
 
 
 def encode(dataset: Dataset, content: Bars | FundingRates) -> bytes:

@@ -35,7 +35,7 @@ class ObjectDatasets:
     Parameters
     ----------
     folder
-        Where an upload is while it is read.
+        Where an upload is stored while it is read.
     max_bytes
         Size of the largest file that is received.
     max_datasets_per_user
@@ -134,7 +134,7 @@ class ObjectDatasets:
 
 
 class ObjectDatasetSource:
-    """The `BarSource` of a dataset that is an object: what it reads is on this host's disk while it reads."""
+    """The `BarSource` of a dataset that is an object; its file is on this host's disk while it is read."""
 
     def __init__(self, objects: UserObjects, record: ObjectRecord) -> None:
         self._objects = objects

@@ -25,12 +25,12 @@ _on_disk: Final = DiskWork("datasets", raised=(FileNotFoundError,)).run
 
 
 class DatasetReceiver:
-    """Reads uploads; nothing of them stays on the disk.
+    """Reads uploads, and leaves nothing of them on the disk.
 
     Parameters
     ----------
     folder
-        Where an upload is while it is read.
+        Where an upload is stored while it is read.
     max_bytes
         Size of the largest file that is received.
     """

@@ -33,7 +33,7 @@ _on_disk: Final = DiskWork("datasets", raised=(FileNotFoundError,)).run
 
 
 class DiskDatasets:
-    """The `DatasetStore` in one folder, with a folder for each user that no name can leave.
+    """The `DatasetStore` in one folder, with a folder for each user; no name of a dataset leads out of it.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ class DiskDatasets:
             raise too_many(path.parent.name, self._max_datasets)
 
     def _keep(self, path: Path, dataset: Dataset, content: Bars | FundingRates) -> None:
-        """Write the file under a hidden name, then give it its own; raises Conflict if that is taken meanwhile."""
+        """Write the file under a hidden name, then link it to its own; raises Conflict if that name is taken."""
         hidden = path.with_name(unfinished_name())
         descriptor = open_in_folder(hidden)
         try:
@@ -129,7 +129,7 @@ class DiskDatasets:
             with self._counting:
                 self._check_room(path)
                 try:
-                    path.hardlink_to(hidden)  # unlike a rename it never replaces
+                    path.hardlink_to(hidden)  # unlike a rename, never replaces a file
                 except FileExistsError as error:
                     raise Conflict("Source {name!r} exists already.", name=path.stem) from error
             sync(path.parent)

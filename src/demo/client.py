@@ -9,7 +9,7 @@ from typing import Any, Final
 import httpx
 
 USER: Final = "me"
-"""Whom the pages show unless a browser has kept another name."""
+"""The user that the pages show unless the browser has stored another one."""
 
 SYMBOL: Final = "BTCUSDT"
 INTERVAL: Final = "1d"
@@ -51,7 +51,7 @@ class ServiceRefused(Exception):
 class Shown:
     """One backtest as the demo shows it.
 
-    Returns and drawdown are per cent; `dates` and `equity` have one entry per bar; None: does not exist.
+    Returns and drawdown are per cent; `dates` and `equity` have one entry per bar; None means not defined.
     """
 
     id: str

@@ -43,7 +43,7 @@ class RunningService:
     log: IO[bytes]
 
     def wait_until_ready(self, on_wait: Callable[[float], None], limit_s: float = START_LIMIT_S) -> float:
-        """Request `/ready` until it succeeds; return the seconds that took.
+        """Request `/ready` until it succeeds; return how many seconds it took.
 
         Parameters
         ----------

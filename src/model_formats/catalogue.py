@@ -26,7 +26,7 @@ CLASS_WORDS: Final[Mapping[float, tuple[str, ...]]] = {
     0.0: ("hold", "flat", "keep", "neutral", "none", "wait", "false", "no"),
     -1.0: ("sell", "short", "down", "bear", "bearish"),
 }
-"""What classes may be called that mean buy, neither and sell."""
+"""Names that a model may give to its classes for buy, neither and sell."""
 _CLASSES: Final = "train with classes 0 and 1 (flat, long) or -1, 0 and 1 (sell, keep, buy); as words: " + "; ".join(
     ", ".join(words) for words in CLASS_WORDS.values()
 )

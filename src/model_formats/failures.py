@@ -19,7 +19,7 @@ def rejection(code: str, error: BaseException, file: Path, **parts: Any) -> Mode
     code
         The sentence of the catalogue: what is wrong, and what to do next; `parts` fill its gaps.
     error
-        The library's exception; its text is shortened and the file's place on our disk taken out.
+        The library's exception; its text is shortened, and the file's path is removed from it.
     """
     if isinstance(error, MemoryError):
         return refused("needs_memory")
@@ -34,12 +34,12 @@ def refused(code: str, **parts: Any) -> ModelRejected:
 
 
 def wrong_kind(code: str, **parts: Any) -> InvalidInput:
-    """Build the error about a declared `outputKind` that the model cannot mean."""
+    """Build the error about a declared `outputKind` that the model cannot have."""
     return InvalidInput(sentence(code, **parts), field=_FIELD)
 
 
 def with_more(error: ModelRejected, more: Sentences) -> ModelRejected:
-    """Return the same refusal with a sentence after it."""
+    """Return the same error with another sentence after it."""
     text = error.text
     return ModelRejected(join(text, more) if isinstance(text, Sentences) else text, field=error.field)
 

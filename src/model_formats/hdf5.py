@@ -15,7 +15,7 @@ MAX_ARRAYS_BYTES: Final = 1 << 30
 MAX_RATIO: Final = 1100
 """Deflate compresses at most 1,032 to 1, so arrays larger than this cannot be in the file."""
 _SMALL_BYTES: Final = 64 << 20
-"""Size of arrays that a file of any size may declare."""
+"""Arrays up to this size are accepted in a file of any size."""
 
 
 def check_hdf5(file: h5py.File, size_bytes: int) -> None:

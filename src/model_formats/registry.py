@@ -26,8 +26,8 @@ HIDDEN_MODULES: Final = ("pyarrow", "matplotlib", "IPython")
 ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(
     {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "KERAS_BACKEND": "openvino"}
 )
-"""The environment that a process that opens models needs before its first import: otherwise BLAS starts threads, and
-only on one thread do the same file and rows give the same bits."""
+"""Variables that a process needs before its first import if it opens models. Without them BLAS starts threads, and the
+same file and rows give the same bits only on one thread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

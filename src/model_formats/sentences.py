@@ -60,7 +60,7 @@ def join(*texts: Sentences) -> Sentences:
 
 
 def to_plain(text: str) -> list[list[Any]]:
-    """Return what a child sends instead of a text; one that is not of the catalogue becomes a quotation."""
+    """Return what a child sends instead of a text; a text outside the catalogue becomes a quotation."""
     items = text.items if isinstance(text, Sentences) else sentence("said", said=text[:MAX_QUOTED]).items
     return [[code, dict(parts)] for code, parts in items]
 

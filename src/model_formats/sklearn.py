@@ -70,7 +70,7 @@ def _load(file: Path, caught: Sequence[warnings.WarningMessage]) -> Predictor:
 def rehearse() -> None:
     """Run scikit-learn once, so that it does its one-time set-up.
 
-    It looks for data-frame libraries (30 ms) and for the BLAS in use; the latter in a file that a child cannot read.
+    It searches for data-frame libraries (30 ms), and reads the BLAS in use from a file that a child cannot read.
     """
     table = pd.DataFrame({"a": [0.0, 1.0]})
     StandardScaler().fit(table).transform(table)

@@ -1,7 +1,7 @@
-"""Read and write objects of a bucket (S3 and what speaks its protocol): bounded in time, errors translated.
+"""Read and write objects of a bucket (S3 or compatible), with bounded time and translated errors.
 
-The credentials come from the environment, in the standard AWS_* names, and are never read or logged here. A text of the
-client library may quote a request, so it is neither logged nor chained: only its status and the error's code are.
+Credentials come from the environment, in the standard AWS_* variables, and are never read or logged here. An error text
+of the client library may quote a request, so it is neither logged nor chained: only its status and its code are.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 _RETRY_AFTER_S: Final = 5.0
 _RETRY_WHEN_CHANGED_S: Final = 60.0
-"""An operator must free space, or give access, before trying again helps."""
+"""Retrying helps only after an operator has freed space or given access."""
 _MAX_RETRIES: Final = 2
 _MIN_BYTES_PER_S: Final = 1024 * 1024
-"""A transfer that is slower is given up."""
+"""A slower transfer is aborted."""
 _PART_BYTES: Final = 32 * 1024 * 1024
 """Longer files are sent in parts; those of a killed process stay hidden in the bucket (docs/hosts.md, The bucket)."""
 _CHUNK_BYTES: Final = 1024 * 1024
@@ -82,9 +82,9 @@ class Bucket:
         }
         retries: RetryConfig = {"max_retries": _MAX_RETRIES, "retry_timeout": timedelta(seconds=timeout_s)}
         try:
-            # Without certificates of the system, or of ours, the library refuses to start.
+            # The library refuses to start without certificates, of the system or given here.
             options["root_certificate"] = Path(os.environ.get("AWS_CA_BUNDLE") or certifi.where()).read_bytes()
-            # What is not given, the library reads from AWS_* of the environment: endpoint, region and credentials.
+            # The library reads endpoint, region and credentials from the AWS_* variables of the environment.
             self._store = S3Store(
                 parts.netloc, prefix=parts.path.strip("/") or None, client_options=options, retry_config=retries
             )
@@ -101,7 +101,7 @@ class Bucket:
             await obstore.put_async(self._store, key, content, chunk_size=_PART_BYTES, max_concurrency=2)
 
     async def create(self, key: str, content: bytes) -> bool:
-        """Write an object unless there is one of that key; return False then. Of two at once, one is written."""
+        """Write an object; return False if the key already exists. Of two concurrent calls, only one writes."""
         async with self._request("create", key, size_bytes=len(content)):
             try:
                 await obstore.put_async(self._store, key, content, mode="create")
@@ -173,7 +173,7 @@ class Bucket:
 
 
 def _check_bucket(error: FileNotFoundError) -> None:
-    """Raise the error again if it is the bucket that does not exist, and no object."""
+    """Raise the error again if the bucket does not exist, rather than an object in it."""
     if "NoSuchBucket" in str(error):
         raise error
 

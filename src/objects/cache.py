@@ -1,4 +1,4 @@
-"""Keep copies of objects on this host's disk, up to a size: what was not used for longest goes first.
+"""Keep copies of objects on this host's disk, up to a total size; the least recently used is removed first.
 
 A file that is in use holds a shared lock, so no process of this host removes it; a killed process holds no lock.
 """
@@ -27,7 +27,7 @@ _disk: Final = DiskWork("cached objects")
 _on_disk: Final = _disk.run
 
 Fetch = Callable[[BinaryIO], Awaitable[None]]
-"""Writes the content to a file, checked; raises if it cannot."""
+"""Writes the checked content to a file; raises if it cannot."""
 
 
 class ObjectCache:
@@ -36,7 +36,7 @@ class ObjectCache:
     Parameters
     ----------
     max_bytes
-        Size of all copies together. A file that is in use stays until it is not, so many large ones may exceed it.
+        Size of all copies together. Files in use are not removed, so many large files in use may exceed it.
 
     Every method raises StoreUnavailable if the disk cannot be read or written.
     """
@@ -47,16 +47,16 @@ class ObjectCache:
         self._fetching: dict[str, asyncio.Lock] = {}
 
     def path(self, place: str) -> Path:
-        """Return where the copy of a place is, if there is one."""
+        """Return the path that the copy of a place has, even if there is no copy yet."""
         return self._root / place
 
     def place(self, path: Path) -> str:
-        """Return the place of a path; raises ValueError if it is of no copy."""
+        """Return the place of a path; raises ValueError if the path is outside the cache."""
         return path.relative_to(self._root).as_posix()
 
     @asynccontextmanager
     async def hold(self, place: str, size_bytes: int, fetch: Fetch) -> AsyncIterator[Path]:
-        """Give the path of a copy, fetched if there is none; it stays while the block runs."""
+        """Yield the path of a copy, which is fetched if absent, and stays while the block runs."""
         descriptor = await self._take(place, size_bytes, fetch)
         try:
             yield self.path(place)
@@ -73,15 +73,15 @@ class ObjectCache:
             logger.warning("object not cached: file=%s error=%s", source.name, error.strerror)
 
     async def discard(self, place: str) -> None:
-        """Remove a copy, or all copies below a folder, which readers that have them open can still read."""
+        """Remove a copy, or all copies below a folder; readers that have them open can still read them."""
         await _on_disk(self._discard, place)
 
     async def retain(self, folder: str, is_kept: Callable[[str], bool]) -> int:
-        """Remove the copies below a folder whose place is not to be kept, and which are not in use; return how many."""
+        """Remove the copies below a folder that are not in use and that `is_kept` does not keep; return how many."""
         return await _on_disk(self._retain, folder, is_kept)
 
     async def remove_leftovers(self) -> int:
-        """Remove what killed processes had not fetched completely; return how many files."""
+        """Remove incomplete files that killed processes left; return how many."""
         return await _on_disk(lambda: remove_unfinished(self._root.rglob(".*.part")))
 
     async def _take(self, place: str, size_bytes: int, fetch: Fetch) -> int:
@@ -114,7 +114,7 @@ class ObjectCache:
             is_kept = True
         except FileExistsError:
             return None
-        except FileNotFoundError:  # the object, so `fetch` says
+        except FileNotFoundError:  # `fetch` reports that the object does not exist
             raise
         except OSError as error:
             raise _disk.translate(error) from error
@@ -157,7 +157,7 @@ class ObjectCache:
         return removed
 
     def _make_room(self, needed_bytes: int) -> None:
-        """Remove copies that are not in use, the one not used for longest first, until so many bytes fit."""
+        """Remove copies that are not in use, the least recently used first, until this many bytes fit."""
         found = []
         for file in self._files(self._root):
             with suppress(FileNotFoundError):
@@ -186,7 +186,7 @@ class ObjectCache:
 
 
 def _lock_shared(path: Path, size_bytes: int) -> int | None:
-    """Lock a file (shared), mark it as just used and return its descriptor, which holds the lock; None without a file.
+    """Lock a file (shared), mark it as just used, and return a descriptor that holds the lock; None if it is absent.
 
     A file of another length, which was damaged, is removed.
     """
@@ -210,7 +210,7 @@ def _lock_shared(path: Path, size_bytes: int) -> int | None:
 
 
 def _publish(hidden: Path, target: Path, descriptor: int) -> None:
-    """Give a file its name, locked; raises FileExistsError if another process was first."""
+    """Give a file its final name while it is locked; raises FileExistsError if another process was first."""
     os.fsync(descriptor)  # else a crash of the machine could leave a copy of the right length with other content
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     target.hardlink_to(hidden)

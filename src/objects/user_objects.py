@@ -1,11 +1,11 @@
 """Store users' files of one kind as objects, so that every host sees them.
 
-    {kind}/records/{user}/{name}.json                     what is known of a file; it exists if this does
+    {kind}/records/{user}/{name}.json                     the record of a file; the file exists if its record does
     {kind}/content/{user}/{name}/{SHA-256}-{random}       its content, which belongs to this record alone
 
-A file is stored in this order: 1. its content; 2. its record, unless that name is taken (`If-None-Match: *`, so that of
-two hosts one wins); 3. it is withdrawn if the user has too many by now. Deletion goes the other way. What a killed host
-leaves is content without a record: nothing shows it, and `clean` removes it once it is old.
+To store a file: 1. write its content; 2. write its record, unless the name is taken (`If-None-Match: *`, so that only
+one of two hosts succeeds); 3. withdraw the file if the user now has too many. Deletion goes in reverse order. A killed
+host leaves content without a record: no operation shows it, and `clean` removes it once it is old.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from src.objects.cache import ObjectCache
 from src.ports.clock import Clock
 
 ORPHAN_AGE_MS: Final = 24 * 3600 * 1000
-"""After this time, content without a record is taken for that of a host that died; no upload takes as long."""
+"""Content without a record that is older than this was left by a host that died; no upload takes as long."""
 
 _RECORD_VERSION: Final = 1
 _MAX_RECORD_BYTES: Final = 64 * 1024 * 1024
@@ -46,7 +46,7 @@ class TooMany(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectRecord:
-    """What is known of a stored file; `about` is JSON that its store understands."""
+    """The record of a stored file; `about` is JSON that its store understands."""
 
     user_id: str
     name: str
@@ -75,7 +75,7 @@ class UserObjects:
     max_count
         Files that one user may store.
     suffix
-        What the names of copies on the disk end with, beyond those of the files.
+        Added to a file's name in the name of its copy on the disk.
 
     Every method raises StoreUnavailable if the object store or this host's disk cannot be used.
     """
@@ -118,7 +118,7 @@ class UserObjects:
         try:
             await self._bucket.put(self._content_key(record), content)
             is_named = True
-            # Not cut off: the object store could write the record after it was withdrawn.
+            # Never cancelled, because the object store could then write the record after it was withdrawn.
             await _finish(self._create_record(record))
             if await self._is_over(record):
                 raise TooMany
@@ -165,12 +165,12 @@ class UserObjects:
         return bool(records)
 
     def path(self, record: ObjectRecord) -> Path:
-        """Return where this host's copy of a file is while it is held, or would be."""
+        """Return the path of this host's copy of a file; the copy exists while it is held."""
         return self._cache.path(self._place(record))
 
     @asynccontextmanager
     async def hold(self, record: ObjectRecord) -> AsyncIterator[Path]:
-        """Give the path of this host's copy of a file, whole and checked, while the block runs.
+        """Yield the path of this host's copy of a file, which is complete and checked while the block runs.
 
         Raises FileNotFoundError if the file was deleted meanwhile.
         """
@@ -191,7 +191,7 @@ class UserObjects:
             yield path
 
     async def remove_leftovers(self) -> int:
-        """Remove what killed processes of this host had not fetched completely, of all kinds."""
+        """Remove incomplete files, of all kinds, that killed processes of this host left."""
         return await self._cache.remove_leftovers()
 
     async def usage(self, user_id: str | None = None) -> Mapping[str, tuple[int, int]]:
@@ -225,7 +225,7 @@ class UserObjects:
         return len(lost)
 
     async def _superseded(self, old: Sequence[_Listed], contents: Sequence[_Listed]) -> Sequence[_Listed]:
-        """Return the old contents of a name that has several, but for the one that its record names."""
+        """Return the old contents of names that have several, except the one that the record names."""
         counts: dict[tuple[str, str], int] = {}
         for item in contents:
             counts[item.user_id, item.name] = counts.get((item.user_id, item.name), 0) + 1
@@ -246,15 +246,16 @@ class UserObjects:
         plain = {**asdict(record), "schema_version": _RECORD_VERSION}
         content = json.dumps(plain, allow_nan=False).encode()
         if not await self._bucket.create(self._record_key(record.user_id, record.name), content):
-            # Ours, if the reply to a first attempt was lost and the library tried again.
+            # The existing record is ours if the reply to a first attempt was lost and the library retried.
             existing = await self.find(record.user_id, record.name)
             if existing is None or existing.content != record.content:
                 raise NameTaken
 
     async def _is_over(self, record: ObjectRecord) -> bool:
-        """Return whether others of the user's files have taken all places before this one.
+        """Return whether the user had the maximum number of other files before this one.
 
-        Two hosts that store at the same moment see each other's records; of one second, both withdraw.
+        Two hosts that store at the same moment see each other's records. If both records have the same time, both hosts
+        withdraw.
         """
         listed = await self._list("records", record.user_id)
         if len(listed) <= self._max_count:
@@ -264,9 +265,9 @@ class UserObjects:
         return len(before) >= self._max_count
 
     async def _withdraw(self, record: ObjectRecord, *, is_uncertain: bool) -> None:
-        """Delete what `store` has written of a file; what is not deleted, `clean` removes.
+        """Delete what `store` has written of a file; `clean` later removes what could not be deleted.
 
-        If it is uncertain whether the record will be written, the content stays, so that no record is without one.
+        If it is uncertain whether the record will be written, the content stays, so that no record lacks its content.
         """
         try:
             existing = await self.find(record.user_id, record.name)
@@ -328,7 +329,7 @@ def _is_user_id(text: str) -> bool:
 
 
 async def _finish(work: Coroutine[Any, Any, None]) -> None:
-    """Wait for work that goes on if the caller is cancelled, and for its end even then."""
+    """Wait until work ends, even if the caller is cancelled meanwhile; the work continues."""
     task = asyncio.create_task(work)
     try:
         await asyncio.shield(task)

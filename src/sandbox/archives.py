@@ -1,4 +1,4 @@
-"""Lay model files out on disk if they cannot be opened from memory: archives, and HDF5 files, which need a real path.
+"""Put model files on disk if they cannot be opened from memory: archives, and HDF5 files, which need a real path.
 
 An archive (a SavedModel is a folder, sent as a zip) is unpacked by one child before another child opens the model. The
 unpacking child has every layer, may create files in one private folder only, and runs no code of the archive. Both
@@ -31,7 +31,7 @@ _REAL_FILES: Final = frozenset({".h5"})
 def lay_out_model(children: Children, task: Task, slot: int, switch: KillSwitch) -> Iterator[Task]:
     """Yield the task to run: `task` itself, or a copy whose model lies in a folder that exists until the context ends.
 
-    Raises ContentChanged if the file has another SHA-256 than the task; what `outcomes.to_reply` raises if unpacking
+    Raises ContentChanged if the file has another SHA-256 than the task; the errors of `outcomes.to_reply` if unpacking
     fails.
     """
     model, uid = task.model, children.get_uid(slot)

@@ -28,7 +28,7 @@ from src.sandbox.zygote_link import Child, SandboxClosed, ZygoteFailed, ZygoteLi
 
 logger = logging.getLogger(__name__)
 _UNPACKED_BYTES: Final = 1 << 30
-"""The largest file that may come out of an archive."""
+"""Maximum size of a file unpacked from an archive."""
 
 _KILL_SECONDS: Final = 10.0
 """Time that a killed child may take to disappear, as the kernel must tear down its memory."""
@@ -46,9 +46,9 @@ class Children:
     uses_uids
         Whether zygotes and children take uids of their own; only root can give them.
     meter
-        What counts the ends of children.
+        Counts the ends of children.
     budget
-        What charges the user who pays for this task for the processor time of children; None if that is not limited.
+        Charges the processor time of children to the user who pays for this task; None if that is not limited.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Children:
             size = get_reply_size(child_task.reply_rows, is_audited=is_audited)
             opened.append(create_reply_file(size))
             wait_status = self._run_child(task, tuple(opened), switch)
-            # A child that is audited may have replied before it was killed.
+            # A child that was killed during the audit may have replied before.
             reply = b"" if wait_status is None and not is_audited else read_reply(opened[-1], size)
             outcome = Outcome(wait_status=wait_status, reply=reply)
             if task.kind != "attack":  # canaries are killed at every start

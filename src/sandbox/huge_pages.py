@@ -16,8 +16,9 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 def collapse() -> int:
     """Ask the kernel to back this process's own memory with huge pages; return the number of areas that it moved.
 
-    With scikit-learn loaded a fork takes 4.1 ms of processor time, and 6.1 ms without: medians of 7 interleaved runs of
-    `python -m tests.start_up huge_pages`. If the kernel refuses (before 6.1, or switched off), only that time is lost.
+    With scikit-learn loaded, a fork takes 4.1 ms of processor time, and 6.1 ms without huge pages: medians of 7
+    interleaved runs of `python -m tests.start_up huge_pages`. If the kernel refuses (before 6.1, or switched off), only
+    that time is lost.
     """
     return sum(
         _libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), _MADV_COLLAPSE) == 0

@@ -70,7 +70,7 @@ class ReservedUids:
         self._release = weakref.finalize(self, _close_all, locks)
         taken = {account.pw_uid for account in pwd.getpwall()} | _list_uids_in_use()
         candidates = range(_MIN_UID, _MAX_UID)
-        # A random start, because another container's locks and processes are invisible here and its uids are the same.
+        # A random start: other containers use the same uids, but their locks and processes are invisible here.
         first = secrets.randbelow(len(candidates))
         for uid in (*candidates[first:], *candidates[:first]):
             if len(self.uids) == count:
@@ -152,7 +152,7 @@ def forbid_inspection() -> None:
 
 
 def forbid_new_privileges() -> None:
-    """Give up for good all rights that running a program could add; seccomp and Landlock require it."""
+    """Give up permanently all rights that running a program could add; seccomp and Landlock require it."""
     prctl(PR_SET_NO_NEW_PRIVS, 1)
 
 

@@ -1,4 +1,4 @@
-"""Apply the layer LIMITS: bounds on what a child may use (setrlimit). Soft and hard limits are equal, so both stay."""
+"""Apply the layer LIMITS: bounds on what a child may use (setrlimit). Soft equals hard, so no limit can be raised."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _MAX_TASKS: Final = 1 << 22
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The most that one child may use.
+    """The maximum that one child may use.
 
-    `memory_bytes` is address space, so it includes the libraries that the zygote mapped. `threads` come on top of
-    what else its user runs; a user of its own runs nothing else. `file_bytes` is 0: no file may grow, memfds included,
-    as the reply goes into a memfd that the server has already sized.
+    `memory_bytes` is address space, so it includes the libraries that the zygote mapped. `threads` are added to the
+    other tasks of its user; a user of its own has none. `file_bytes` is 0: no file may grow, memfds included, because
+    the reply goes into a memfd that the server has already sized.
     """
 
     memory_bytes: int = 4 * 1024**3
@@ -31,7 +31,7 @@ class Limits:
 
     @staticmethod
     def for_deadline(deadline_s: float, memory_bytes: int) -> Limits:
-        """Return limits for a child that is killed after `deadline_s`; the one on processor time acts if that fails."""
+        """Return limits for a child that is killed after `deadline_s`; the processor limit acts if the kill fails."""
         return Limits(memory_bytes=memory_bytes, cpu_seconds=math.ceil(deadline_s) * (os.cpu_count() or 1) + 1)
 
 

@@ -29,7 +29,7 @@ _F_SEAL_WRITE: Final = 0x0008
 _MFD_NOEXEC_SEAL: Final = 0x0008
 
 _UNMAPPING_S: Final = 1.0
-"""How long the mapping of a child that has ended may survive."""
+"""Maximum time that the mapping of a child may survive after its end."""
 _UNMAPPING_POLL_S: Final = 0.005
 
 _FIXED_SIZE: Final = _F_SEAL_GROW | _F_SEAL_SHRINK
@@ -122,7 +122,7 @@ def read_reply(memory: int, size: int) -> bytes:
 def _forbid_writing(memory: int) -> None:
     """Seal a reply; raises ReplyTampered.
 
-    The mappings of a child that has ended live on while another process reads its /proc: ps and monitoring agents do.
+    A child's mappings outlive it while another process reads its /proc, as ps and monitoring agents do.
     """
     deadline_s = time.monotonic() + _UNMAPPING_S
     while True:

@@ -95,7 +95,7 @@ def _read_audited(outcome: Outcome, task: Task) -> Reply | None:
 
 
 def build_malformed_error(error: Exception) -> ModelRejected:
-    """Build the error for a reply that no honest child writes; the log gets what is wrong with it."""
+    """Build the error for a reply that no honest child writes, and log what is wrong with it."""
     logger.warning("malformed reply of a sandboxed model: error=%s", clean(str(error)))
     return ModelRejected("The model file was stopped: it gave a reply that no model gives.", field="mlModelFile")
 
@@ -192,7 +192,7 @@ def _description(given: object, registry: str) -> ModelDescription:
 
 
 def read_output_kind(text: Mapping[str, Any]) -> OutputKind:
-    """Read what the predictions mean; raises ModelRejected if it is no output kind."""
+    """Read what the predictions mean; raises ModelRejected if it is not an output kind."""
     try:
         return _kind(text.get("kind"))
     except MalformedReply as error:

@@ -77,13 +77,13 @@ class SandboxedModelRunner:
     memory_bytes
         Address space of one child, its libraries included.
     layers
-        The layers to use, if the operator must do without one; a layer left out counts as missing.
+        The layers to use, for an operator who must do without one; a layer left out counts as missing.
     storage
         A folder with the permissions of the users' folders; the canaries try to read a file in it.
     meters
-        What counts the callers that wait, and the ends of children.
+        Counts the callers that wait, and the ends of children.
     budget
-        What charges the owners of models for the processor time of children; None if that is not limited.
+        Charges the processor time of children to the owners of models; None if that is not limited.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class SandboxedModelRunner:
                 for module in self._registry.FORMATS[extension].preload
             )
         ]
-        # Not on the pool of tasks: a model of a family that is ready need not wait for the others.
+        # Not in the pool of tasks, so that a model whose family is ready does not wait for other families.
         await asyncio.gather(*(asyncio.to_thread(self._start, family) for family in installed))
 
     async def inspect(self, file: ModelFile) -> ModelDescription:
@@ -210,10 +210,10 @@ class SandboxedModelRunner:
     ) -> Sequence[Predictions]:
         """Predict the first rows alone, once for each of these lengths (1 to n), in one child.
 
-        The shorter ones are predicted first. Every child starts with the same random numbers, so a model that draws
-        some would otherwise predict all n rows as it did in `predict`, and seem repeatable.
+        Shorter prefixes are predicted first. Every child starts with the same random numbers. Otherwise, a model that
+        draws random numbers would predict all n rows exactly as in `predict`, and would seem repeatable.
 
-        Raises ValueError if a length is another, or if there is none; what `predict` raises.
+        Raises ValueError if there is no length or one is outside 1 to n; the errors of `predict`.
         """
         if not lengths or not all(1 <= length <= len(features.values) for length in lengths):
             raise ValueError(f"lengths {tuple(lengths)}; each must be from 1 to {len(features.values)}")
@@ -281,7 +281,7 @@ class SandboxedModelRunner:
             raise outcomes.build_malformed_error(error) from error
 
     def _check_claim(self, claim: outcomes.LayersFailed, believed: SandboxReport) -> ServiceError:
-        """Return the error for a child that reports broken layers: test them again, as a hostile file may lie."""
+        """Test the layers again, because a hostile file may report them broken; return the error for the client."""
         report = self._probe(is_anew=True)
         if report.refusal is None and report.layers == believed.layers:
             return outcomes.build_malformed_error(claim)

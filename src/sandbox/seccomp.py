@@ -120,7 +120,7 @@ def build_filter(architecture: Architecture, own_pid: int, *, may_write: bool = 
 
 
 def apply(*, may_write: bool = False) -> None:
-    """Install the filter in this process, for good; it needs NO_NEW_PRIVS, and must be the last layer.
+    """Install the filter in this process permanently; it needs NO_NEW_PRIVS, and must be the last layer.
 
     Raises LayerMissing if the architecture has no table here or the kernel has no seccomp filters.
     """

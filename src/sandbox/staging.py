@@ -24,7 +24,7 @@ class StagingFolder:
     def __init__(self, suffixes: Iterable[str]) -> None:
         self._temporary = TemporaryFolder("models")
         self._folder = self._temporary.path
-        # Children of another uid may enter it, and may not list it.
+        # Children with another uid may enter the folder but not list it.
         self._folder.chmod(0o711)
         for suffix in suffixes:
             self.link(suffix).symlink_to(f"/proc/self/fd/{MODEL_DESCRIPTOR}")

@@ -31,12 +31,12 @@ class Task:
     values: NDArray[np.float64] | None = None
     ranges: tuple[tuple[int, int], ...] = ()
     audit_seed: int | None = None
-    """Whether, and in which order, the one range is then predicted again."""
+    """Seed of the order in which the one range is then predicted again; None for no audit."""
     declared: OutputKind | None = None
     folder: Path | None = None
     """The private folder of the child."""
     opened_path: Path | None = None
-    """What is opened instead of the model file: a copy of it, or what was unpacked from it."""
+    """The path that is opened instead of the model file: a copy of it, or its unpacked content."""
     server_files: tuple[str, ...] = ()
 
     @property

@@ -2,8 +2,8 @@
 
 A good model may fail on made-up rows, for example if it looks numbers up in a list of categories. So a model is
 rejected only if it fails on plausible rows, on zeros and on ones; if it fails on some of these, a warning says so.
-If the file does not say how many columns it takes, it gets all that there are. It may need others, which a request
-names, so a failure then gives a warning as well.
+If the file does not say how many columns the model takes, the model gets all of them. It may need a selection that
+only a request names, so a failure then gives just a warning.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from src.model_formats.sentences import Sentences, join, sentence
 from src.ports.computing import Predictor
 
 _MAX_CELLS: Final = 4_000_000
-"""Most numbers in one made-up table; a model of very many columns gets fewer rows."""
+"""Maximum numbers in one made-up table; a model with very many columns gets fewer rows."""
 
 
 def try_out(predictor: Predictor, names: Sequence[str], values: NDArray[np.float64]) -> tuple[Sentences, ...]:

@@ -2,8 +2,8 @@
 
 ChildTask, read-only: magic, length of the JSON, JSON, padding to 64, float64 values row by row.
 Reply, fixed size: magic, status, length of the JSON, rows; float64 values; JSON of at most 64 KiB. If the task asks for
-an audit, it follows behind that: magic, padding to 64, as many float64 values. It is written after the reply, which is
-valid without it.
+an audit, the audit follows: magic, padding to 64, as many float64 values. It is written after the reply, which is valid
+without it.
 
 The child may be hostile, so a reply is data and never code: no pickle, and every size is checked against the task.
 """
@@ -37,7 +37,7 @@ MAX_TEXT_BYTES: Final = 64 * 1024
 
 
 class Status(IntEnum):
-    """How a task ended, as the child reports; no status comes with a text that is shown as it is."""
+    """How a task ended, as the child reports; text that comes with a status is never shown unchecked."""
 
     DONE = 1
     REJECTED = 2
@@ -172,7 +172,7 @@ def write_reply(
 
 
 def write_audit(memory: mmap.mmap, values: NDArray[np.float64]) -> None:
-    """Write the values of an audit behind the reply; raises ValueError if they do not fit."""
+    """Write the values of an audit after the reply; raises ValueError if they do not fit."""
     at = get_reply_size(len(values))
     if get_reply_size(len(values), is_audited=True) != len(memory):
         raise ValueError(f"{len(values)} values of an audit do not fit the reply")

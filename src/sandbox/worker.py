@@ -117,7 +117,7 @@ def _run_task(memory: mmap.mmap, task: ChildTask, values: NDArray[np.float64]) -
             _refuse(memory, sentence("failed", said=f"{type(error).__name__}: {error}"[:_SAID_CHARACTERS]))
     else:
         if rows is not None and task.audit_seed is not None:
-            # The reply stands already. Whatever a model's code raises here, the server sees that the audit is missing.
+            # The reply is already complete. If the model's code raises here, the server sees that the audit is missing.
             with suppress(BaseException):
                 write_audit(memory, rows.predict_in_parts(task.ranges[0], predicted[0], task.audit_seed))
 
@@ -171,9 +171,9 @@ class _Rows:
 
 
 def _open(task: ChildTask, values: NDArray[np.float64], described: dict[str, Any]) -> _Rows | None:
-    """Open the model, describe it in `described`, the JSON of the reply, and return its rows.
+    """Open the model, describe it in `described` (the JSON of the reply), and return its rows.
 
-    None if none are to be predicted: the task, which is done then, was to unpack or to inspect.
+    Returns None if there are no rows to predict: the task was to unpack or to inspect, and is then done.
     """
     registry = importlib.import_module(task.registry)
     if task.kind == "unpack":

@@ -35,7 +35,7 @@ END: Final = struct.Struct("<id")
 
 
 class Zygote:
-    """Forks children for the server behind `channel` until that closes."""
+    """Forks children for the server at the other end of `channel`, until the channel closes."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
@@ -46,7 +46,7 @@ class Zygote:
         """pidfd → (pid, pipe for the wait status)"""
 
     def serve(self) -> None:
-        """Fork at each command of the server; return when it has closed the channel."""
+        """Fork at each command of the server; return when the server has closed the channel."""
         is_open = True
         while is_open:
             for descriptor, _ in self._poll.poll():
@@ -116,7 +116,7 @@ def main() -> None:
     channel = socket.socket(fileno=options["channel"])
     try:
         greeting = _prepare(options)
-    except Exception as error:  # noqa: BLE001 - whatever stops it, the server must hear of it
+    except Exception as error:  # noqa: BLE001 - the server must learn of any failure
         channel.send(json.dumps({"error": f"{type(error).__name__}: {error}"[:500]}).encode())
         return
     # Every child shares the objects that exist now; without this a garbage collection would copy their pages.
@@ -125,7 +125,7 @@ def main() -> None:
     huge_pages.collapse()
     channel.send(json.dumps(greeting).encode())
     Zygote(channel).serve()
-    os._exit(0)  # nothing of the libraries needs an orderly end
+    os._exit(0)  # the libraries need no orderly shutdown
 
 
 def _prepare(options: dict[str, Any]) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def _prepare(options: dict[str, Any]) -> dict[str, Any]:
         except ImportError:
             # A child reports the missing library if a model needs it.
             greeting.setdefault("not_installed", []).append(module)
-    # A fork keeps the calling thread only: a child can do without a library's idle thread, not without a working one.
+    # A fork keeps only the calling thread: a child works without a library's idle threads, not without working ones.
     greeting["threads"] = len(list(Path("/proc/self/task").iterdir()))
     return greeting
 

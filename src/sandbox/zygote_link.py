@@ -23,7 +23,7 @@ _START_SECONDS: Final = 120.0
 _FORK_SECONDS: Final = 30.0
 _END_SECONDS: Final = 2.0
 _REPORT_SECONDS: Final = 1.0
-"""Time for the report on a child that was killed; its zygote has nothing else to do than to fork."""
+"""Time for the report on a child that was killed; its zygote does nothing but fork."""
 _PACKET_BYTES: Final = 4096
 _ENVIRONMENT: Final = {
     "LANG": "C.UTF-8",
@@ -35,7 +35,7 @@ _ENVIRONMENT: Final = {
     "HDF5_USE_FILE_LOCKING": "FALSE",
 }
 _FROM_SERVER: Final = ("LD_LIBRARY_PATH", "TZ")
-"""All that a zygote gets of the server's environment: the paths of the interpreter's C libraries, and the time zone."""
+"""The only variables of the server that a zygote gets: paths of the interpreter's C libraries, and the time zone."""
 
 
 class ZygoteFailed(Exception):
@@ -105,7 +105,7 @@ class Child:
         if not poll.poll(seconds * 1000):
             raise ZygoteFailed(f"child {self.pid} outlives SIGKILL by {seconds:g} s")
         if self.processor_s is None:
-            with contextlib.suppress(ZygoteFailed):  # then what it used stays unknown
+            with contextlib.suppress(ZygoteFailed):  # its processor time then stays unknown
                 self.wait(_REPORT_SECONDS)
 
     def close(self) -> None:
@@ -126,7 +126,7 @@ class ZygoteLink:
     def __init__(self, options: ZygoteOptions) -> None:
         """Start the process; raises ZygoteFailed if the system starts none."""
         self.greeting: dict[str, Any] = {}
-        """What it reported of itself once it was ready."""
+        """What the zygote reported about itself when it became ready."""
         self._family = options.family
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel = ours
@@ -199,7 +199,7 @@ class ZygoteLink:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        with self._lock:  # no other thread may be in a call on the descriptor, whose number the next file may get
+        with self._lock:  # no other thread may be using the descriptor: the next file may get its number
             self._channel.close()
 
     def _read_greeting(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Whose pages and requests are accepted, and how users are known."""
+"""Which pages and requests are accepted, and how users are identified."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TokenAlgorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "
 
 
 class AccessSettings(BaseModel):
-    """Web origins, host names, and the ways to know users."""
+    """Web origins, host names, and the ways to identify users."""
 
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (
@@ -114,7 +114,7 @@ class AccessSettings(BaseModel):
         is_local = parts.hostname in {"localhost", "127.0.0.1", "::1"}
         if parts.scheme == "https" or (parts.scheme == "http" and is_local):
             return place
-        # A machine that can change the keys on their way can sign tokens.
+        # A machine that can change the keys in transit can sign tokens.
         raise ValueError("a file that exists, an https:// address, or http:// of this machine")
 
     @field_validator("auth")

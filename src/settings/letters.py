@@ -1,4 +1,4 @@
-"""Accept a setting's text in capital or small letters, if its values are all written in one of the two."""
+"""Accept a setting in upper or lower case, if all its values are written in only one of the two."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 RESPONDING_S: Final = 5.0
-"""Seconds beyond REQUEST_TIMEOUT_S for the response to a request that took all of it."""
+"""Seconds after REQUEST_TIMEOUT_S to send the response to a request that used all of it."""
 
 
 class LimitSettings(BaseModel):

@@ -1,4 +1,4 @@
-"""Read the settings, and say of each wrong one what is allowed."""
+"""Read the settings, and report what is allowed for each wrong one."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def read_settings() -> Settings:
 
 
 def _refuse_empty_auth() -> None:
-    """Raise SettingsError if AUTH is given without a value: a variable that was lost must not open the service.
+    """Raise SettingsError if AUTH is given without a value: a lost variable must not open the service to all.
 
-    Any other setting has its default then, as in `.env.example`.
+    Any other setting without a value has its default, as in `.env.example`.
     """
     given = {name.upper(): value for name, value in {**dotenv_values(".env", interpolate=False), **os.environ}.items()}
     if not (given.get("AUTH", AuthMode.NONE) or "").strip():

@@ -1,7 +1,8 @@
 """Join a page's modules into one classic script, for a file that is opened without a service.
 
-A module becomes a function that runs once, in the order of imports, and returns what it exports. Only what the pages'
-modules use is understood: named imports, exported declarations, and an export list. Modules import in no circle.
+A module becomes a function that runs once, in the order of imports, and returns what it exports. Only the syntax that
+the pages' modules use is understood: named imports, exported declarations, and an export list. Circular imports are
+rejected.
 """
 
 from __future__ import annotations

@@ -21,12 +21,12 @@ README: Final = "README.md"
 LIST_NAME: Final = "llms.txt"
 
 _MARK: Final = "run.py"
-"""What the repository and the image have beside `docs/`; another package's folder of that name is not served."""
+"""The repository and the image have this file beside `docs/`. Another package's `docs/` lacks it and is not served."""
 _SECTIONS: Final = (("Docs", "docs"), ("Reference", "docs/reference"), ("Optional", "docs/decisions"))
 """Heading in the list, and folder. Readers of the format may skip "Optional"."""
 _MAX_NOTE: Final = 200
 _LABEL: Final = re.compile(r"^\*\*\w+\.\*\* ")
-"""The word that a decision begins with."""
+"""The bold label at the start of a decision."""
 _NO_SENTENCE: Final = ("#", "|", "```", "<!--", "!", "- ")
 
 
@@ -37,7 +37,7 @@ def markdown_files() -> Mapping[str, StaticFile]:
 
 
 def read_markdown(root: Path) -> Mapping[str, StaticFile]:
-    """Return the Markdown of a repository's folder; nothing if it is none."""
+    """Return the Markdown of a repository's folder; empty if the folder is not a repository."""
     if not (root / _MARK).is_file():
         return MappingProxyType({})
     paths = [root / README, *sorted((root / "docs").rglob("*.md"))]

@@ -19,7 +19,7 @@ from src.ui.static_files import static_files
 STATIC_PATH: Final = "/static"
 
 CHART_STYLE_HASH: Final = "sha256-3pRED1tOXas1FXFoPb9TGCjmYe9XQsmO9OV23khV2nY="
-"""Of the style that lightweight-charts inserts for its attribution logo."""
+"""Hash of the style that lightweight-charts inserts for its attribution logo."""
 
 _STYLES: Final = f"'self' '{CHART_STYLE_HASH}'"
 _ANY_STYLES: Final = "'self' 'unsafe-inline'"
@@ -119,7 +119,7 @@ GRAPHQL_PAGE: Final = Page(
 """What the GraphQL endpoint shows to a browser."""
 
 MISSING_PAGE: Final = Page(path="", name="missing", title="No such page")
-"""What a browser is shown at an address that is none."""
+"""The page for browsers at an address that does not exist."""
 
 NAVIGATION: Final = (
     ("/", "Runs"),
@@ -133,7 +133,7 @@ NAVIGATION: Final = (
 NO_SIGN_IN: Final = "none"
 
 _UNESCAPED: Final = "!~*'()"
-"""What `encodeURIComponent` leaves as it is, beside what `quote` does."""
+"""Characters that `encodeURIComponent` leaves unescaped, beside those of `quote`."""
 
 _SHELL: Final = """<!doctype html>
 <html lang="en" data-root="{root}" data-page="{name}"{auth}>
@@ -176,7 +176,7 @@ def render_page(
     root
         The prefix of all paths that a proxy adds; empty without one.
     path
-        The parameters of the page's own path, which that of its data is made of; empty if they are not known.
+        The parameters of the page's path, which also build the path of its data; empty if they are not known.
     auth
         How the service knows who asks (the setting AUTH); the page asks for the session unless it is `none`.
     """
@@ -197,7 +197,7 @@ def render_page(
 
 
 def _preloads(page: Page, root: str, static: str, data: str) -> Iterator[str]:
-    """Yield links to what a page needs next; data must be asked for as `fetch` does, or they are loaded twice."""
+    """Yield preload links for a page's files and data; data must be requested as `fetch` does, or it loads twice."""
     if data:
         yield f'<link rel="preload" as="fetch" crossorigin href="{root}{escape(data)}">'
     for module in _modules_of(page):
@@ -206,7 +206,7 @@ def _preloads(page: Page, root: str, static: str, data: str) -> Iterator[str]:
 
 @cache
 def _modules_of(page: Page) -> tuple[str, ...]:
-    """Return the modules that a page's own one needs, so that a browser asks for all of them at once."""
+    """Return the modules that a page's own module needs, so that a browser requests all of them at once."""
     sources = {name: file.content.decode() for name, file in static_files().files.items()}
     return tuple(module_graph(sources, f"js/pages/{page.name}.js"))[:-1]
 

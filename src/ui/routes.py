@@ -24,8 +24,8 @@ _CHECK_EACH_TIME: Final = "no-cache"
 def install_pages(app: FastAPI) -> None:
     """Add the pages and the static files; none of them is part of the REST API's description.
 
-    A page's path holds ids that are not looked up: its shell is the same for every id but for a link to its data, and
-    its script shows what the REST API says about the id.
+    Ids in a page's path are not looked up. The shell is the same for every id, except for a link to the data, and the
+    page's script shows what the REST API returns for the id.
     """
     for page in PAGES:
         app.add_route(page.path, _page_endpoint(page), methods=["GET"], include_in_schema=False)
@@ -36,7 +36,7 @@ def install_pages(app: FastAPI) -> None:
 
 
 def find_pages(app: FastAPI) -> Callable[[Scope], bool]:
-    """Return what tells requests for pages and static files, which hold no user's things, from others."""
+    """Return a test for requests of pages, static files and documentation, which hold no user's data."""
     own = [page.path for page in PAGES] + [f"{STATIC_PATH}/{{version}}/{{name:path}}"]
     own += [f"/{name}" for name in markdown_files()]
     routes = [route for route in app.router.routes if isinstance(route, Route) and route.path in own]
@@ -55,7 +55,7 @@ def _page_endpoint(page: Page) -> Callable[[Request], Awaitable[Response]]:
 
 
 class MissingPage:
-    """Respond to browsers at an address that no route has with a page; others are left to `otherwise`."""
+    """Respond with a page to browsers at an address without a route; pass all other requests to `otherwise`."""
 
     def __init__(self, otherwise: ASGIApp) -> None:
         self._otherwise = otherwise
@@ -70,12 +70,12 @@ class MissingPage:
 
 
 def _is_browser(request: Request) -> bool:
-    """Return whether the client names HTML: only browsers do, and HTTP libraries accept anything."""
+    """Return whether the client accepts HTML by name: only browsers do; HTTP libraries accept anything."""
     return "text/html" in request.headers.get("accept", "").lower()
 
 
 def page_response(page: Page, request: Request) -> Response:
-    """Return a page's shell with its headers; a browser asks for it again each time, because it names the files."""
+    """Return a page's shell with its headers; a browser requests it anew each time, because it names the files."""
     headers = {"Content-Security-Policy": content_policy(page), "Cache-Control": _CHECK_EACH_TIME}
     auth = getattr(request.app.state, "auth", NO_SIGN_IN)
     shell = render_page(page, root=request.scope.get("root_path", ""), path=request.path_params, auth=auth)
@@ -89,8 +89,8 @@ graphql_page = partial(page_response, GRAPHQL_PAGE)
 async def read_static(request: Request) -> Response:
     """Return a static file.
 
-    A path of another version, which a page of the process before may name, gives the file of this version, to be asked
-    for again the next time.
+    A page of an earlier process may name a path of another version. It gets the file of this version, which the browser
+    must request again the next time.
     """
     own = static_files()
     file = own.files.get(request.path_params["name"])

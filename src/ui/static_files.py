@@ -31,7 +31,7 @@ MEDIA_TYPES: Final[Mapping[str, str]] = MappingProxyType(
 """The kinds of files that are served; a file of another kind in the folder is an error."""
 
 VERBATIM: Final = frozenset({"js/pages/graphql.js"})
-"""Scripts that hold a text whose indentation is shown."""
+"""Scripts that contain text whose indentation is visible to users."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

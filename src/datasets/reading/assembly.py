@@ -25,7 +25,7 @@ _MAX_OFFSET_MS: Final = 14 * 3_600_000
 
 
 class Assembly:
-    """Collects the blocks of one file; `times` and `numbers` read the columns, `again` further columns of times."""
+    """Collects the blocks of one file; `times` and `numbers` read the columns, `again` reads further time columns."""
 
     def __init__(self, layout: Layout, declared: Declared, *, is_comma_separated: bool = False) -> None:
         self.findings = Findings()
@@ -35,7 +35,7 @@ class Assembly:
             role: TimeReader(column.name, declared=declared, findings=self.findings, order=order)
             for role, column in layout.times.items()
         }
-        # With findings of their own, because columns that are only compared must not cause warnings.
+        # These get findings of their own, because columns that are only compared must not cause warnings.
         self.again = [
             TimeReader(column.name, declared=declared, findings=Findings(), order=order) for column in layout.again
         ]

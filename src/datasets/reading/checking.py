@@ -109,7 +109,7 @@ def _close_times(rows: BarFileRows, interval: Interval) -> NDArray[np.int64] | N
 
 
 def describe_reading(rows: BarFileRows, symbol: str, forming: int = 0) -> Iterator[str]:
-    """Yield what there is to know about how the rows were read; `forming` of them are of bars that are not closed."""
+    """Yield sentences about how the rows were read; `forming` of the rows belong to bars that are not closed."""
     if rows.other_symbol is not None:
         yield f"The file's rows name the symbol {rows.other_symbol}; they were kept as {symbol}, as declared."
     if rows.is_zone_assumed:

@@ -42,7 +42,7 @@ class WrittenDate(NamedTuple):
 
 
 def parse_date(text: str) -> WrittenDate | None:
-    """Parse a text in one of the styles of this module; return None if it is in none, or is no possible date."""
+    """Parse a text in one of the styles of this module; return None if no style fits or the date is impossible."""
     if found := _DATE.fullmatch(text):
         first, second, third = found[1], found[3], found[4]
         is_year_first = len(first) == 4 and len(third) <= 2
@@ -69,7 +69,7 @@ def parse_date(text: str) -> WrittenDate | None:
 
 @lru_cache(maxsize=4096)
 def _parse_clock(text: str) -> tuple[int, bool] | None:
-    """Return the milliseconds since midnight, and whether the text ends in UTC; None if it is no time of day."""
+    """Return the milliseconds since midnight, and whether the text ends in UTC; None if it is not a time of day."""
     if found := _CLOCK.fullmatch(text):
         hour, minute, second = int(found[1]), int(found[2]), int(found[3] or 0)
         if found[5]:
@@ -87,7 +87,7 @@ def _parse_clock(text: str) -> tuple[int, bool] | None:
 
 
 class DateOrder:
-    """Finds whether day or month comes first in a file: as declared, or as all its dates together show."""
+    """Decides whether day or month comes first in a file: as declared, or as all its dates together show."""
 
     def __init__(self, declared: DateFormat | None) -> None:
         self._declared = declared
@@ -146,7 +146,7 @@ def _where(line: int, column: str, text: str) -> Template:
 
 
 def pack(date: WrittenDate) -> int:
-    """Encode a date whose order is not known yet as a negative number, which no time is."""
+    """Encode a date whose order is not known yet as a negative number; times are never negative."""
     first, second = date.parts
     return -1 - (((date.year * 100 + first) * 100 + second) * DAY_MS + date.day_ms)
 

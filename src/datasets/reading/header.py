@@ -74,9 +74,9 @@ def kline_layout() -> Layout:
 
 
 def find_layout(header: Sequence[str], *, symbol: str) -> Layout:
-    """Find the columns to read; of two volumes, take that of the traded asset of `symbol`.
+    """Find the columns to read; if there are two volumes, take the one in the traded asset of `symbol`.
 
-    A file with none of a bar's prices and a rate is one of funding.
+    A file that has a rate and none of a bar's prices is a file of funding rates.
 
     Raises BarFileRejected if a column is missing or ambiguous.
     """

@@ -2,7 +2,7 @@
 
 `1.234` and `1,234` may be near 1 or above 1,000. The numbers of all columns together decide:
 
-1. A number that is possible with one decimal mark only proves it: `12.5`, `0.123`, `1234.567` and `1,234.5` prove a
+1. A number that is valid with just one decimal mark proves that mark: `12.5`, `0.123`, `1234.567` and `1,234.5` prove a
    point; `12,5`, `1.234,5` and `1.234.567` a comma. Marks between thousands are read if such a number has them too.
 2. If nothing proves the mark and commas separate the columns, it is a point: such files do not write points between
    thousands.
@@ -52,7 +52,7 @@ class MarkEvidence:
         return self.declared is not None or DecimalMark.POINT in self._proofs
 
     def prove(self, mark: DecimalMark, where: str, *, is_grouped: bool) -> None:
-        """Record a number that is possible with one mark only."""
+        """Record a number that is valid with just one mark."""
         self._proofs.setdefault(mark, where)
         if is_grouped:
             self._grouped.add(mark)
@@ -107,7 +107,7 @@ class NumberReader:
         self._with_comma: list[tuple[int, NDArray[np.float64]]] = []
 
     def read_cells(self, cells: Sequence[str], lines: Sequence[int]) -> NDArray[np.float64]:
-        """Parse texts [n] to numbers; return NaN for those that are none, and record the first few of them."""
+        """Parse texts [n] to numbers; return NaN for texts that are not numbers, and record the first few of them."""
         start, self._rows = self._rows, self._rows + len(cells)
         if self._evidence.declared is DecimalMark.COMMA:
             texts: Sequence[str] = [cell.translate(_SWAPPED) for cell in cells]
@@ -156,7 +156,7 @@ class NumberReader:
         return numbers
 
     def _read_both(self, text: str, cell: str, line: int) -> tuple[float, float]:
-        """Return the number with a decimal point, and with a decimal comma; NaN if the text is no such number."""
+        """Return the number read with a decimal point, and with a decimal comma; NaN if it cannot be read so."""
         with_point, has_commas = _read(text)
         with_comma, has_points = _read(text.translate(_SWAPPED))
         where = self._where(cell, line)

@@ -25,12 +25,12 @@ _USUAL: Final = INTERVALS["8h"]
 def check_rates(
     rows: BarFileRows, declared: BarFileDeclaration
 ) -> tuple[FundingRates, Interval, DataQuality, tuple[str, ...]]:
-    """Return the rates, oldest first, the interval that most of them are apart, the report on all rows, and warnings.
+    """Return the rates, oldest first, their interval, the report on all rows, and warnings.
 
     Times are rounded to the minute: the exchange writes some a few milliseconds late, and a mark at the open of a bar
     must not lie inside it. Rows without a number are left out.
 
-    Raises InvalidInput if no rate is left, a rate is larger than any exchange's, or one time has two rates.
+    Raises InvalidInput if no rate is left, a rate is larger than on any exchange, or one time has two rates.
     """
     times = (rows.columns["time"] + MINUTE_MS // 2) // MINUTE_MS * MINUTE_MS
     rates = rows.columns[RATE]

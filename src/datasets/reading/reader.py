@@ -63,7 +63,7 @@ class BarFileReader:
     Parameters
     ----------
     max_rows
-        The most rows that a file may have.
+        The maximum rows of a file.
     timeout_s
         Seconds after which a child is killed.
     memory_bytes
@@ -71,7 +71,7 @@ class BarFileReader:
     folder
         Folder for replies, which are nameless files; None: the system's temporary folder.
     meter
-        What counts the files that are read and wait.
+        Counts the files that are read and those that wait.
     """
 
     def __init__(

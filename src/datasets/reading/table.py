@@ -14,9 +14,9 @@ from src.domain.datasets import DateFormat, DecimalMark, TimeUnit
 from src.domain.error_text import FieldName, Template
 
 NUMBER_ROLES = ("open", "high", "low", "close", "volume")
-"""The numbers of bars."""
+"""The number columns of a file of bars."""
 RATE = "rate"
-"""The number of a file of funding rates, which has no others."""
+"""The only number column of a file of funding rates."""
 _MAX_NAMED = 3
 
 Columns: TypeAlias = dict[str, NDArray[np.int64] | NDArray[np.float64]]
@@ -60,7 +60,7 @@ class BarFileRejected(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """The most that a file may have: rows, and bytes after unpacking."""
+    """The maximum size of a file: rows, and bytes after unpacking."""
 
     rows: int
     bytes: int
@@ -82,7 +82,7 @@ class Findings:
     """Facts for warnings, found while reading.
 
     `units` are the units of the times, `is_zone_assumed` whether a time without a zone was read as UTC, `offsets` the
-    zone's offsets from UTC in minutes, `unreadable` descriptions of the first cells that are no numbers, and
+    zone's offsets from UTC in minutes, `unreadable` descriptions of the first cells that are not numbers, and
     `unreadable_cells` their count. `other_symbol` is the quoted symbol of the rows, if it is not the declared one.
     """
 
@@ -102,7 +102,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BarTable:
-    """The rows of a file, in its order: times in milliseconds since the epoch, UTC; NaN for cells that are no numbers.
+    """The rows of a file, in its order: times in ms since the epoch, UTC; NaN for cells that are not numbers.
 
     `columns` has `time` and each of `NUMBER_ROLES`, and `close_time` if the file has it; or `time` and `RATE`.
     """

@@ -114,7 +114,7 @@ def _is_number(text: str) -> bool:
 
 
 def _looks_like_a_row(cells: Sequence[str]) -> bool:
-    """Return whether a first line is no header: it begins with a number or a date, or has only numbers after a text."""
+    """Return whether a first line is a row, not a header: it begins with a number or date, or numbers follow a text."""
     is_dated = _is_number(cells[0]) or parse_date(cells[0]) is not None
     return is_dated or (len(cells) > 1 and all(_is_number(cell) for cell in cells[1:]))
 

@@ -24,7 +24,7 @@ _PER_SECOND: Final = {
 }
 _YEAR_1990_S: Final = 631_152_000
 _YEAR_2200_S: Final = 7_258_118_400
-"""A number is a time between these years in one unit only; so the unit is found."""
+"""A number gives a time between these years in just one unit, which must then be its unit."""
 Numbers: TypeAlias = NDArray[np.int64] | NDArray[np.float64]
 Number = TypeVar("Number", np.int64, np.float64)
 _MS: Final = timedelta(milliseconds=1)
@@ -66,7 +66,7 @@ class TimeReader:
     column
         The column's name, for messages.
     declared
-        Without a unit, the size of the numbers tells it; without a zone, times are read as UTC.
+        If it has no unit, the size of the numbers decides the unit. If it has no zone, times are read as UTC.
     order
         The order of dates, which all columns of a file share.
     """
@@ -87,7 +87,7 @@ class TimeReader:
     def read_cells(self, cells: Sequence[str], lines: Sequence[int]) -> NDArray[np.int64]:
         """Parse texts [n] to milliseconds since the epoch (UTC); `lines` are their lines in the file.
 
-        Dates whose order only the whole file can show become negative numbers, for `finish`.
+        Dates whose order only the whole file can show become negative numbers, which `finish` converts.
         """
         if (whole := _numbers(cells, np.int64)) is not None:
             return self.read_numbers(whole, lines)
@@ -125,7 +125,7 @@ class TimeReader:
         return result
 
     def read_units(self, numbers: NDArray[np.int64], unit: TimeUnit, lines: Sequence[int]) -> NDArray[np.int64]:
-        """Convert numbers [n], whose unit the file tells, to milliseconds since the epoch."""
+        """Convert numbers [n], whose unit the file declares, to milliseconds since the epoch."""
         scale = _PER_SECOND[unit]
         self.has_clock |= bool((numbers % (_DAY_S * scale)).any())
         wrong = np.flatnonzero((numbers < 0) | (numbers >= _YEAR_2200_S * scale))

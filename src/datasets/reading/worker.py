@@ -40,7 +40,7 @@ class Task:
 
 
 def main() -> None:
-    """Read the file on standard input by the task in the first argument, and write the reply to standard output."""
+    """Read the file on standard input as the first argument describes, and write the reply to standard output."""
     task = Task(**json.loads(sys.argv[1]))
     _bound(task)
     try:
