@@ -23,9 +23,13 @@ def read_recipes(page: Path = PAGE) -> Mapping[str, str]:
     recipes: dict[str, str] = {}
     for section in re.split(r"^## ", page.read_text(), flags=re.MULTILINE)[1:]:
         heading, _, body = section.partition("\n")
-        if blocks := re.findall(r"^```diff\n(.*?)^```$", body, re.DOTALL | re.MULTILINE):
+        if blocks := read_blocks(body):
             recipes[heading.strip().lower().replace(" ", "-")] = "".join(blocks)
     return recipes
+
+
+def read_blocks(text: str) -> Sequence[str]:
+    return re.findall(r"^```diff\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 def copy_tree(target: Path) -> None:

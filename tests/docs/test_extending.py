@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,14 @@ def run(command: list[str], tree: Path) -> None:
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
+def apply_as_page_says(diff: str, tree: Path) -> None:
+    if shutil.which("git") is None:
+        apply_diff(diff, tree)
+        return
+    done = subprocess.run(["git", "apply"], cwd=tree, input=diff, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stderr}\nAfter a change beside a diff's lines: python -m tests.docs.refresh"
+
+
 def test_every_recipe_has_a_check() -> None:
     assert RECIPES.keys() == CHECKS.keys()
 
@@ -32,7 +41,7 @@ def test_recipe_applies_and_does_what_it_claims(name: str, tmp_path: Path) -> No
         pytest.importorskip("lightgbm")
     tree = tmp_path / "tree"
     copy_tree(tree)
-    apply_diff(RECIPES[name], tree)
+    apply_as_page_says(RECIPES[name], tree)
     files = changed_files(RECIPES[name])
     run([sys.executable, "-m", "ruff", "check", "--no-cache", *files], tree)
     run([sys.executable, "-m", "ruff", "format", "--no-cache", "--check", *files], tree)
