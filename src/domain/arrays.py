@@ -14,7 +14,7 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 def freeze(values: NDArray[Scalar], dtype: type[Scalar] | np.dtype[Scalar]) -> NDArray[Scalar]:
     """Return `values` as a read-only contiguous array of `dtype`; memory is shared if it is that already.
 
-    Compiled code would be compiled anew for arrays with gaps between their elements: half a minute for the engine.
+    numba would compile again for arrays with gaps between their elements: half a minute for the engine.
     """
     array: NDArray[Scalar] = np.ascontiguousarray(values, dtype=dtype)
     if array.flags.writeable:
@@ -24,9 +24,9 @@ def freeze(values: NDArray[Scalar], dtype: type[Scalar] | np.dtype[Scalar]) -> N
 
 
 def pickled(frozen: Any) -> tuple[object, ...]:
-    """Return the `__reduce__` of a dataclass that freezes its arrays: its constructor makes it anew.
+    """Return the `__reduce__` of a dataclass that freezes its arrays: unpickling calls its constructor.
 
-    Otherwise pickle would set its fields to writable arrays, for which compiled code is compiled anew.
+    Otherwise pickle would set its fields to writable arrays, for which numba compiles again.
     """
     return _rebuild, (type(frozen), {each.name: getattr(frozen, each.name) for each in dataclasses.fields(frozen)})
 

@@ -1,4 +1,4 @@
-"""Distances of exits in average true ranges: what a position gives the price as room follows how much it moves."""
+"""Distances of exits in average true ranges: the room that a position gives the price grows with its moves."""
 
 from __future__ import annotations
 

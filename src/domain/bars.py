@@ -20,7 +20,7 @@ MIN_PRICE: Final = 1e-11
 """vectorbt treats a price up to 1e-12 as none; the exchange's own prices are multiples of 1e-8."""
 MAX_PRICE: Final = 1e15
 MIN_VOLUME: Final = 1e-18
-"""Of a bar with trades; a bar without trades has the volume 0."""
+"""The least volume of a bar with trades; a bar without trades has the volume 0."""
 MAX_VOLUME: Final = 1e36
 """1e36 units are a thousand times the largest supply counted in its smallest unit. Within these bounds no figure of a
 run overflows: the fourth power of a return is below 1e105, and units times price below 1e126 (see `MAX_EQUITY`);
@@ -33,7 +33,7 @@ class Bars:
 
     `open_time_ms` [n] int64, strictly ascending, UTC; prices [n] float64, `MIN_PRICE` ≤ p ≤ `MAX_PRICE`, with
     low ≤ open, close ≤ high; `volume` [n] float64, 0 or `MIN_VOLUME` ≤ v ≤ `MAX_VOLUME`, in units of the base asset.
-    Arrays are read-only. `inside` are finer bars of some of these bars, as another view of the same prices; they are no
+    Arrays are read-only. `inside` are finer bars of some of these bars, another view of the same prices; they are not
     part of the fingerprint.
 
     Raises ValueError if an array breaks these rules; sources must reject invalid rows before.

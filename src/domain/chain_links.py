@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 LOWEST_NUMBER: Final = -(2**63)
-"""Under any number of a link, also of one that was added by hand."""
+"""Below the number of any link, even of one that was added by hand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,11 +16,11 @@ class ChainLink:
     """One counted run in the chain of a ledger.
 
     `number` is 1 for the ledger's first run. `entry` is the SHA-256 of the key and of both trials' bytes, `sums` that
-    of the ledger's sums after the run, and `head` that of the head before and of all the others; in hexadecimal.
+    of the ledger's sums after the run, and `head` that of the previous head and of all other fields; in hexadecimal.
 
-    Runs that were counted in one batch share the link of the first of them: `runs` is how many they are, `entry` is
-    `TrialBatch.digest`, and the head is made from `digest_keys` of all of them in place of the key. Each of the others
-    has 0 `runs`, a number and a key, and is empty otherwise.
+    Runs that were counted in one batch share the link of the first one: `runs` is their number, `entry` is
+    `TrialBatch.digest`, and the head is made from `digest_keys` of all of them instead of the key. Each other link of
+    the batch has 0 `runs`, a number and a key, and is otherwise empty.
     """
 
     number: int
@@ -31,14 +31,14 @@ class ChainLink:
     runs: int = 1
 
     def head_after(self, before: str) -> str:
-        """Return the head that this link must have if it follows the head `before`; see `join` for a batch's."""
+        """Return the head that this link must have after the head `before`; for a batch, see `join`."""
         text = f"{before}\n{self.number}\n{self.key}\n{self.entry}\n{self.sums}\n"
         if self.runs != 1:
             text += f"{self.runs}\n"
         return hashlib.sha256(text.encode()).hexdigest()
 
     def join(self, keys: Iterable[str]) -> ChainLink:
-        """Return a batch's link with the digest of all its keys as key, from which its head is made."""
+        """Return a batch's link with the digest of all its keys as its key, so that its head can be computed."""
         return replace(self, key=digest_keys(keys))
 
     def spread(self, keys: Sequence[str]) -> tuple[ChainLink, ...]:

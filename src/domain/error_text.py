@@ -1,4 +1,4 @@
-"""Sentences for clients as data: a template and its parts, written out once it is known how to spell field names.
+"""Sentences for clients as data: a template and its parts, rendered once the API's spelling of fields is known.
 
 A template is a literal of our code. Its gaps:
 
@@ -7,7 +7,7 @@ A template is a literal of our code. Its gaps:
     {name!r}    what a client, a file or another server sent: quoted, escaped and shortened (`quote`)
     {@limit}    the name of the field `limit` (camelCase, as GraphQL declares it) in the API's spelling
 
-Only gaps are ever replaced, so a value that looks like a field's name or like a gap stays as it came.
+Only gaps are ever replaced, so a value that looks like a field's name or like a gap is not changed.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Written(Text):
 def quote(value: object, *, longest: int = MAX_QUOTED) -> str:
     """Return a foreign value for a sentence: in quotation marks if it is text, escaped, and not too long.
 
-    What JSON has names for is written with them, as null and true: clients need not know Python's.
+    JSON's names are used, such as null and true: clients need not know Python's.
     """
     if isinstance(value, Enum):
         value = value.value
@@ -116,7 +116,7 @@ _MAX_QUOTED_DEPTH: Final = 8
 
 
 def _write(value: object, *, longest: int, depth: int = 0) -> str:
-    """Return a value as text; of a long one somewhat more than `longest` characters from its beginning."""
+    """Return a value as text; a long one is cut to slightly more than `longest` characters."""
     if value is None or isinstance(value, bool):
         return _WORDS[value]
     if isinstance(value, str):

@@ -21,8 +21,8 @@ The tree (code in brackets); none of these classes knows HTTP, `api/error_table.
     ├── TooLarge                    [TOO_LARGE]
     ├── UnsupportedFormat           [UNSUPPORTED_FORMAT]
     ├── MissingLibrary              [MISSING_LIBRARY]       a model format whose library is not installed
-    ├── Busy                        [BUSY]                  as much work waits already as may wait
-    ├── RateLimited                 [RATE_LIMITED]          the sender has used up what a time allows
+    ├── Busy                        [BUSY]                  the queue of waiting work is full
+    ├── RateLimited                 [RATE_LIMITED]          the sender has used up a limit per time
     ├── TimedOut                    [TIMED_OUT]             our own work took longer than its limit
     ├── ExchangeError
     │   ├── ExchangeRefused         [EXCHANGE_REFUSED]      it refuses the request, or its page is invalid
@@ -50,7 +50,7 @@ class ServiceError(Exception):
     Parameters
     ----------
     text
-        A template of `domain.error_text`, or a text that is made already; holds no path, secret or stack trace.
+        A template of `domain.error_text`, or a finished text; holds no path, secret or stack trace.
     retry_after_s
         Seconds after which trying again makes sense, if that is known.
     parts
@@ -87,7 +87,7 @@ class InvalidInput(ServiceError):
         self.field = field
 
     def move_into(self, path: str) -> None:
-        """Name the field by its path from an object that it is in: `to` in `parameters.0.range`."""
+        """Prefix the field with the path of the object that holds it: `to` in `parameters.0.range`."""
         self.field = path if self.field is None else f"{path}.{self.field}"
         if isinstance(self.text, Template):
             self.text = Template(self.text.template, {**self.text.parts, "field": FieldName(self.field)})
@@ -264,7 +264,7 @@ def result_not_found(result_id: str) -> ResultNotFound:
 
 
 def error_of_code(code: str) -> type[ServiceError]:
-    """Return the kind of error that has a code, the most general one of several; ServiceError if none has it."""
+    """Return the error class of a code, the most general one if several have it; ServiceError if none has it."""
     kinds: list[type[ServiceError]] = [ServiceError]
     for kind in kinds:
         if kind.code == code:
@@ -284,12 +284,12 @@ def file_too_large(max_bytes: int) -> TooLarge:
 
 
 def bad_value(field: str, *, got: object, allowed: str | Iterable[object]) -> InvalidInput:
-    """Build the error for a value that the field does not take.
+    """Build the error for a value that the field does not allow.
 
     Parameters
     ----------
     allowed
-        What is, in words; or the names of a closed list.
+        The allowed values in words; or the names of a closed list.
     """
     known = allowed if isinstance(allowed, str) else tuple(allowed)
     return InvalidInput("{field} is {got!r}. Allowed: {allowed}.", field=field, got=got, allowed=known)
@@ -313,7 +313,7 @@ def unknown_field(name: str, *, known: Iterable[str], got: str | None = None) ->
 
 
 def both_given(field: str, other: str) -> InvalidInput:
-    """Build the error for two fields of which one may be given."""
+    """Build the error for two fields of which only one may be given."""
     return InvalidInput(
         "{field} and {other} are both given. Allowed: one of them.", field=field, other=FieldName(other)
     )

@@ -1,4 +1,4 @@
-"""What an exchange lets be ordered: in which steps, at which prices, and how little."""
+"""An exchange's rules for orders: steps of quantity and price, and the smallest order."""
 
 from __future__ import annotations
 
@@ -75,10 +75,10 @@ class ExchangeRules:
         )
 
     def pinned(self) -> ExchangeRules:
-        """Return these rules with the numbers that were read as given ones: nothing is read again."""
+        """Return these rules with the numbers that were read as if the request gave them: nothing is read again."""
         return replace(self, filters=Filters.NONE)
 
     @property
     def limits_amounts(self) -> bool:
-        """Whether what is ordered depends on the amount of cash, and not on its share alone."""
+        """Whether orders depend on the amount of cash, and not only on its share."""
         return self.step_size is not None or self.min_notional is not None

@@ -1,4 +1,4 @@
-"""The rules of funding: what a position of a perpetual future pays or gets every eight hours."""
+"""The rules of funding: the payments of a position in a perpetual future every eight hours."""
 
 from __future__ import annotations
 

@@ -31,6 +31,6 @@ def build_rates(time_ms: NDArray[np.int64], rate: NDArray[np.float64]) -> Fundin
 
 
 def rates_between(rates: FundingRates, first_ms: int, end_ms: int) -> FundingRates:
-    """Return the rates that are paid from the first time to before the second one."""
+    """Return the rates that are paid from `first_ms` to before `end_ms`."""
     first, stop = np.searchsorted(rates.time_ms, [first_ms, end_ms])
     return build_rates(rates.time_ms[first:stop], rates.rate[first:stop])

@@ -1,7 +1,7 @@
-"""Who asks, and the rule of whose things a caller may use.
+"""The caller of a request, and the rule of whose data it may use.
 
-With every setting of AUTH but `none`: 1. a caller acts as itself only, so another user's id in a request is Forbidden,
-and a request may leave the id out; 2. a caller reads its own things only, and an id of another user's thing does not
+With every setting of AUTH except `none`: 1. a caller acts only as itself, so another user's id in a request is
+Forbidden, and a request may leave the id out; 2. a caller reads only its own data; the ids of other users' data do not
 exist for it.
 """
 
@@ -50,7 +50,7 @@ class Caller:
         )
 
     def may_read(self, owner: str) -> bool:
-        """Return whether the caller may use a thing of this user."""
+        """Return whether the caller may use this user's data."""
         return self.user_id is None or self.user_id == owner
 
 

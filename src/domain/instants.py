@@ -11,7 +11,7 @@ from src.domain.errors import InvalidInput, bad_value
 
 _DAY_MS: Final = 86_400_000
 _BARE_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-# Python parses more of ISO 8601 (20240110, 2024-W02-3), where a whole day is not distinct from its first instant.
+# Python parses more of ISO 8601 (20240110, 2024-W02-3), but does not distinguish a day from its first instant.
 _INSTANT: Final = re.compile(
     rf"{_BARE_DATE.pattern}[T ]\d{{2}}:\d{{2}}(:\d{{2}}([.,]\d+)?)?(Z|[+-]\d{{2}}(:?\d{{2}})?)?", re.ASCII
 )
@@ -71,7 +71,7 @@ def format_instant(time_ms: int) -> str:
 
 
 def iso_time(time_ms: int) -> str:
-    """Write a time for people, without what is zero: `2018-02-08T00:28Z`, or the bare date at midnight."""
+    """Write a time for people, without zero seconds: `2018-02-08T00:28Z`, or only the date at midnight."""
     text = format_instant(time_ms)
     return text.removesuffix("T00:00:00Z") if time_ms % _DAY_MS == 0 else text.replace(":00Z", "Z")
 

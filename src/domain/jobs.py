@@ -18,7 +18,7 @@ from src.domain.sweeps import SweepRequest
 from src.domain.walk_forward import WalkForwardConclusion, WalkForwardRequest
 
 MAX_ATTEMPTS: Final = 3
-"""Times in a row that a job whose process died before it had stored anything new is begun again, before it fails."""
+"""How often in a row a job is restarted whose process died before it stored anything new; then it fails."""
 MAX_IDEMPOTENCY_KEY_LENGTH: Final = 128
 IDEMPOTENCY_KEY_PATTERN: Final = "^[ -~]+$"
 """A header holds ASCII only."""
@@ -217,7 +217,7 @@ class ChunkSpan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPart:
-    """Something of a job besides its chunks that an attempt has finished, so that no later one does it again.
+    """A finished part of a job besides its chunks, so that no later attempt repeats it.
 
     `name` consists of a-z, 0-9 and hyphens.
     """
@@ -232,7 +232,7 @@ class JobPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobProgress:
-    """What a commit or a note changes in the job besides what it stores: see `Job`."""
+    """The fields of `Job` that a commit or a note changes, besides the data that it stores."""
 
     total: int | None
     rate: float | None
@@ -254,7 +254,7 @@ class JobPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOutcome:
-    """What a task has made when it ends; its warnings replace those of its commits, unless there are none."""
+    """The outcome of a task when it ends; its warnings replace those of its commits, unless there are none."""
 
     result_id: str | None = None
     conclusion: JobConclusion | None = None

@@ -1,4 +1,4 @@
-"""Requests for bars, what a source returns for one, and what it lists, has cached and is downloading."""
+"""Requests for bars, a source's response, and its listings, cached ranges and downloads in progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules of orders: how a signal enters and how much, what it borrows, when a position closes without a signal."""
+"""The rules of orders: type and size of entries, leverage, and exits without a signal."""
 
 from __future__ import annotations
 
@@ -309,11 +309,10 @@ MAX_LEVERAGE: Final = 125.0
 
 
 class NumberRule(NamedTuple):
-    """A rule between numbers that depends on how large they are, not only on which of them are given or are 0.
+    """A rule between numbers that depends on their sizes, not only on which of them are given or are 0.
 
-    `paths` are the fields from `TradingRules` to them; `forbids` takes their values in this order, numbers or arrays of
-    the same shape, NaN for one that is not given, and returns whether they exclude each other. A sweep asks it about
-    whole columns.
+    `paths` are the fields from `TradingRules` to them. `forbids` takes their values in this order, numbers or arrays of
+    the same shape, NaN if not given, and returns whether they contradict each other. A sweep calls it on whole columns.
     """
 
     paths: tuple[tuple[str, ...], ...]
@@ -366,5 +365,5 @@ NUMBER_RULES: Final = (
         forbids=leaves_no_price,
     ),
 )
-"""All of them. Every other rule asks for a member of a closed list, or whether a number is given or is 0:
-`tests/unit/sweeps/test_rule_combinations.py` tries that."""
+"""All rules of this kind. Every other rule depends only on a member of a closed list, or on whether a number is given
+or is 0: `tests/unit/sweeps/test_rule_combinations.py` checks that."""

@@ -1,4 +1,4 @@
-"""What one sender of requests, or one user, may do in a time."""
+"""The limits per time of one sender of requests, or of one user."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 _NETWORK_BITS: Final = 64
-"""A client with one address of IPv6 has the 2^64 of its network."""
+"""A client with one IPv6 address can use all 2^64 addresses of its network."""
 _MAX_NAME: Final = 100
 
 

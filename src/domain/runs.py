@@ -237,7 +237,7 @@ class ResultPage:
 
 
 def event_driven_only(settings: Sequence[str]) -> InvalidInput:
-    """Return the error of settings (camelCase) that the vectorized engine does not know."""
+    """Return the error of settings (camelCase) that the vectorized engine does not support."""
     return InvalidInput(
         "{settings}: known to the event-driven engine only. The vectorized engine allows market entries, LONG, exits "
         "by signal, one fee, and neither leverage nor funding.",

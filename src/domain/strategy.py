@@ -56,14 +56,14 @@ class StrategyParams:
     def warm_up_bars(self, interval: Interval) -> int:  # noqa: ARG002  (some strategies read whole days)
         """Return how many bars before the range the strategy reads, at most `MAX_WARM_UP_BARS`.
 
-        With so many, signals do not depend on how far back the history goes.
+        With this many, signals do not depend on how far back the history goes.
         """
         return 0
 
     def describe(self, name: str) -> StrategyDescription:
         """Return a description for results: the strategy's name, and the declared parameters with their values.
 
-        A group is left out: of a model, a strategy says how it was read, and the result has the hash of its file.
+        Groups are left out: a strategy describes only how it read a model, and the result has the file's hash.
         """
         return StrategyDescription(
             name=name,
@@ -156,7 +156,7 @@ class StrategyInputs:
             raise ValueError(f"warm_up is {self.warm_up}, expected 0 to {len(self.bars)}")
 
     def recall(self, key: Hashable, compute: Callable[[], NDArray[np.float64]]) -> NDArray[np.float64]:
-        """Return the series [n] of the bars that `compute` returns, which `key` alone must determine."""
+        """Return the series [n] of the bars that `compute` returns; `key` alone must determine it."""
         return compute() if self.memory is None else self.memory.recall(key, compute)
 
     def required_predictions(self) -> Predictions:

@@ -1,4 +1,4 @@
-"""What a sweep gives: its rows, its estimate, how far the best is luck, and the rows that are kept."""
+"""The results of a sweep: its rows, its estimate, how likely the best row is luck, and the rows that are kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What computing the rows of a sweep takes and gives, wherever it happens."""
+"""The inputs and outputs of computing the rows of a sweep, on any host."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from src.domain.trials import TrialTable
 class SweepInputs:
     """The request of a sweep and the bars that all its rows share.
 
-    `history` are bars before these, as many as the row reads that reads most; `predictions` [n] those of a model, if
-    the strategy reads one.
+    `history` are bars before these, as many as the most that any row reads; `predictions` [n] those of a model, if the
+    strategy reads one.
     """
 
     request: SweepRequest
@@ -32,7 +32,7 @@ class SweepInputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class EvaluatedRows:
-    """Rows, and what each is in the ledger of trials.
+    """Rows, and the entry of each in the ledger of trials.
 
     `slots` [d], `total` and `active` are those of `TrialBatch`; `lowest_growth` [k] is the lowest equity over 0 in
     units of the initial cash, NaN for a row that failed. `descriptions` [k] are the strategies with their parameters,

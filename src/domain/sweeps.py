@@ -1,4 +1,4 @@
-"""A sweep: one backtest over many combinations of its parameters, and what is asked of them."""
+"""A sweep: one backtest over many combinations of its parameters, with its search, constraints and objective."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ROW_METRICS: Final = (
 """The metrics of a row, by their names in `domain.performance.Metrics`, where each is defined."""
 
 ROW_COUNTS: Final = frozenset({"total_trades", "open_trades", "winning_trades", "losing_trades"})
-"""Those of them that are whole numbers."""
+"""The row metrics that are whole numbers."""
 
 
 def check_metric(name: str, *, field: str) -> None:

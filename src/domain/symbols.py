@@ -28,7 +28,7 @@ NOT_IN_SYMBOLS_PATTERN: Final = (
     "\U000e0100-\U000e01ef"  # themselves: engines disagree on how such characters are escaped
     r"\u0488\u0489\u1abe\u20dd-\u20e0\u20e2-\u20e4\ua670-\ua672]"
 )
-"""What no symbol has though `SYMBOL_PATTERN` allows it: invisible letters and marks, and enclosing marks (Me)."""
+"""Characters that `SYMBOL_PATTERN` allows but no symbol has: invisible letters and marks, enclosing marks (Me)."""
 MAX_SYMBOL_TEXT_LENGTH: Final = MAX_SYMBOL_LENGTH + 1
 """A symbol and one separator."""
 _MAX_SYMBOL_INPUT: Final = 200
@@ -49,7 +49,7 @@ def normalise_symbol(symbol: str, *, field: str = "symbol") -> str:
     parts = re.split("[/-]", symbol.strip()) if len(symbol) <= _MAX_SYMBOL_INPUT else []
     name = "".join(parts)
     if len(parts) <= 2 and is_symbol(name) and all(is_symbol(part) for part in parts):
-        # Upper case can make pairs that have a composed form: i with a dot above has none, I has.
+        # Upper case can create pairs that have a composed form: I with a dot above has one, i has none.
         composed = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).translate(_ASCII_UPPER))
         if is_symbol(composed):  # a few composed letters have a longer NFC
             return composed

@@ -1,4 +1,4 @@
-"""Check that a ledger's links follow one another and lead to the state that is stored."""
+"""Check that a ledger's links follow one another and lead to the stored state."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 class ChainCheck:
     """Follows the links of a ledger in rising order of their numbers, and keeps the first fault.
 
-    A link that does not follow the head before it is explained by the head after it, which was made from the right one.
-    A writer to the store can compute all heads again; only a head of an earlier receipt shows that.
+    If a link does not follow the head before it, the head after it tells what changed, because it was computed from the
+    original link. A writer to the store can compute all heads again; only a head in an earlier receipt shows
+    that.
     """
 
     def __init__(self, state: TrialLedgerState) -> None:
@@ -49,7 +50,7 @@ class ChainCheck:
             self._batch = None
 
     def _follow(self, link: ChainLink) -> None:
-        """Compare the head of a link, of a batch's once all its keys are known."""
+        """Compare the head of a link; the head of a batch once all its keys are known."""
         if self._wrong is not None:
             self.fault = self._explain(self._wrong, link.head, link.head_after)
         elif link.head == link.head_after(self._head):
@@ -106,7 +107,7 @@ class ChainCheck:
         return None
 
     def _explain(self, link: ChainLink, next_head: str, head_after: Callable[[str], str]) -> str:
-        """Return what of a wrong link was changed, if the head after it shows that.
+        """Return which part of a wrong link was changed, if the head after it shows that.
 
         `head_after` returns what `next_head` must be after a head of this link.
         """
@@ -162,7 +163,7 @@ def _find_wrong_field(link: ChainLink) -> str | None:
 
 
 def _name(link: ChainLink) -> str:
-    """Return what a link is called: its number, and of a batch's its runs."""
+    """Return the name of a link: its number, and for a batch its runs."""
     return f"link {link.number}" if link.runs < 2 else f"link {link.number} (runs {link.number} to {_last_run(link)})"
 
 

@@ -10,9 +10,9 @@ from src.domain.chain_links import ChainLink, digest_keys
 from src.domain.trials import NO_TRIALS, LedgerEntry, TrialBatch, TrialSums
 
 LEDGER_BYTES: Final = 1024
-"""What a ledger takes in a store beside its directions and its runs: its names, sums, heads and indexes."""
+"""The bytes of a ledger in a store besides its directions and runs: its names, sums, heads and indexes."""
 RUN_BYTES: Final = 512
-"""What a run takes at most for its key and its link: 510 bytes alone and 272 in a batch, measured in SQLite."""
+"""The most bytes of a run's key and link: 510 bytes alone and 272 in a batch, measured in SQLite."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +22,8 @@ class TrialLedgerState:
     `runs` is the number of runs counted, and `head` the head of the last one's link; empty before the first. The first
     `unlinked_runs` were counted before links were kept; links go on from `first_head`.
 
-    Of the first `reduced_runs` only sums are kept, to bound the store: no keys, no links, no directions.
-    `missing_runs` is the most that the ledger may lack, because its sums were folded into `FoldedLedgers`; 0 if it
-    lacks nothing.
+    To bound the store, only sums are kept of the first `reduced_runs`: no keys, no links, no directions. `missing_runs`
+    is the most runs that the ledger may lack because its sums were folded into `FoldedLedgers`; 0 if it lacks none.
     """
 
     total: TrialSums
@@ -48,14 +47,14 @@ class TrialLedgerState:
 
     @property
     def size_bytes(self) -> int:
-        """Return about how many bytes of a store the ledger takes, rather more than it does."""
+        """Estimate the bytes that the ledger takes in a store, on the high side."""
         directions = 16 * (self.total.slots.size + self.active.slots.size)
         return LEDGER_BYTES + directions + RUN_BYTES * (self.runs - self.reduced_runs)
 
     def reduce(self) -> TrialLedgerState:
         """Return the state without directions, for a store that drops the keys and links of all runs too.
 
-        Its statistics are the same. A run that is equal to one of these counts again.
+        Its statistics do not change. A later run that equals one of these counts again.
         """
         return replace(
             self,
@@ -68,7 +67,7 @@ class TrialLedgerState:
 
     @property
     def is_unnumbered(self) -> bool:
-        """Return whether a version of the service that keeps no links wrote this state last."""
+        """Return whether the last writer of this state was a version of the service that keeps no links."""
         return bool(self.head) and not self.runs
 
     def start_chain(self, runs: int) -> TrialLedgerState:
@@ -89,9 +88,9 @@ class TrialLedgerState:
         return self._link(after, key=entry.key, entry=digest.hexdigest())
 
     def count_batch(self, batch: TrialBatch) -> tuple[TrialLedgerState, tuple[ChainLink, ...]]:
-        """Return the state with the runs of a batch, and their links; no key is there twice, or counted before.
+        """Return the state with the runs of a batch, and their links; no key may occur twice or be counted already.
 
-        One run has the link that it would have alone; more share one.
+        A batch of one run gets the link of a single run; several runs share one link.
         """
         if len(batch) == 0:
             return self, ()
@@ -137,7 +136,7 @@ class FoldedLedgers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerUpdate:
-    """A ledger before and after runs were counted; the same twice if all of them had been counted before."""
+    """A ledger before and after runs were counted; both are the same if all of them had been counted before."""
 
     before: TrialLedgerState
     after: TrialLedgerState

@@ -1,8 +1,8 @@
-"""The sums of all trials of a user on a symbol: how many there were in effect, and how far apart.
+"""The sums of all trials of a user on a symbol: the effective number of trials, and their spread.
 
 A trial adds u = (x − x̄) ÷ ‖x − x̄‖, x its returns per UTC day, and t = x̄ ÷ s × √n. The mean correlation of all pairs
-follows from ‖Σu‖², and no trial has to be kept. All sums are of whole numbers (u and t in units of 2⁻⁴⁰), so that
-ledgers are equal to the bit in whatever order trials were added.
+follows from ‖Σu‖², so no trial has to be kept. All sums are of whole numbers (u and t in units of 2⁻⁴⁰), so ledgers are
+equal to the bit in whatever order trials were added.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from src.domain.arrays import freeze
 from src.domain.chain_links import digest_keys
 
 UNIT: Final = 2.0**40
-"""Steps per 1. The sum of u holds 8 million trials that all move in the same one day, before int64 overflows."""
+"""Steps per 1. The sum of u holds 8 million trials that all move on the same single day before int64 overflows."""
 
 
 LIMB: Final = 2**21 - 1
@@ -31,7 +31,7 @@ MAX_SLOTS: Final = 200_000
 room for 16 MiB."""
 
 MAX_BATCH_RUNS: Final = 50_000
-"""Runs that are counted at once: their keys and `MAX_SLOTS` slots have room in one document of MongoDB."""
+"""The most runs that are counted at once: their keys and `MAX_SLOTS` slots fit into one document of MongoDB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,7 +53,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialStatistics:
-    """What a Sharpe ratio is deflated with.
+    """The statistics that deflate a Sharpe ratio.
 
     `average_correlation` is ρ̄ of all pairs of trials, a negative one as 0; `t_variance` is the sample variance of the
     trials' t. Both are None under two trials.
@@ -75,8 +75,8 @@ class TrialSums:
     """The sums of `trials` trials, which may be added in any order.
 
     `sum_t` and `sum_t_squared` are whole numbers of any size, in units of 2⁻⁴⁰ and 2⁻⁸⁰: store them as text. So are
-    `dropped_squares`, the least that ‖Σu‖² of the trials without directions can be, and `dropped_norm`, the most that
-    ‖Σu‖ of them can be; see `drop_directions`.
+    `dropped_squares`, the lower bound of ‖Σu‖² of the trials without directions, and `dropped_norm`, the upper bound of
+    their ‖Σu‖; see `drop_directions`.
     """
 
     trials: int
@@ -102,8 +102,8 @@ class TrialSums:
     def merge(self, other: TrialSums) -> TrialSums:
         """Return the sums with some more trials, which all have the slots of `other`.
 
-        If there would be over `MAX_SLOTS` slots, only those that exist are added to: the trials then count as less
-        correlated with the others than they are, so that the trials count as more, not as fewer.
+        If there would be over `MAX_SLOTS` slots, only existing slots are added to. The new trials then count as less
+        correlated with the others than they are, so the effective number of trials is too high rather than too low.
         """
         if not other.trials:
             return self
@@ -131,10 +131,10 @@ class TrialSums:
         )
 
     def drop_directions(self) -> TrialSums:
-        """Return the same sums in a few bytes, without the directions that later trials would be compared with.
+        """Return the same sums in a few bytes, without the directions, to which later trials would be compared.
 
-        No statistic changes. Trials that are added later count as far from the dropped ones as they can be: the trials
-        then count as more than they are, not as fewer.
+        No statistic changes. Trials that are added later count as far from the dropped ones as possible, so the
+        effective number of trials is too high rather than too low.
         """
         if not self.directions.size:
             return self
@@ -147,13 +147,13 @@ class TrialSums:
         )
 
     def _squares(self) -> int:
-        """Return ‖Σu‖², or the least that it can be if directions were dropped, in units of 2⁻⁸⁰."""
+        """Return ‖Σu‖², or its lower bound if directions were dropped, in units of 2⁻⁸⁰."""
         kept = _sum_squares(self.directions)
         if not self.dropped_norm:
             return kept
         if not kept:
             return self.dropped_squares
-        # ‖a + b‖ ≥ |‖a‖ − ‖b‖|, in whole numbers that err to the small side.
+        # ‖a + b‖ ≥ |‖a‖ − ‖b‖|, in whole numbers that are rounded down.
         norm, dropped = isqrt(kept), isqrt(self.dropped_squares)
         return max(dropped - norm - 1, norm - self.dropped_norm, 0) ** 2
 
@@ -168,7 +168,7 @@ class TrialSums:
         """Return ρ̄ = (‖Σu‖² − N) ÷ (N (N − 1)), a negative one as 0; None under two trials."""
         if self.trials < 2:
             return None
-        # Multiplied as whole numbers, because ‖Σu‖² and N are about the same where trials are independent.
+        # Whole numbers, because ‖Σu‖² and N are nearly equal if trials are independent.
         unit = int(UNIT) ** 2
         mean = (self._squares() - self.trials * unit) / (self.trials * (self.trials - 1) * unit)
         return min(max(mean, 0.0), 1.0)
@@ -229,8 +229,8 @@ NO_TRIALS: Final = TrialSums(trials=0, slots=NO_SLOTS, directions=NO_SLOTS, sum_
 class LedgerEntry:
     """One run of a user on a symbol.
 
-    `key` is what equal requests share. `total` is what its returns add, and `active` what its returns without the
-    market that it held on average add; each is None if it did not move.
+    `key` is shared by equal requests. `total` is the trial of its returns, and `active` that of its returns minus its
+    average market exposure; each is None if it did not move.
     """
 
     key: str
@@ -240,10 +240,10 @@ class LedgerEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrialTable:
-    """What many runs on the same bars add: `directions` [k, d] int64 over the slots, `t` [k], both in units of 2⁻⁴⁰.
+    """The trials of many runs on the same bars: `directions` [k, d] int64 over the slots, `t` [k], in units of 2⁻⁴⁰.
 
-    `t` are whole numbers as float64, which holds each of them exactly: that of a steady rise can be over 2⁶³. A row of
-    `moves` [k] is False if the run did not move, and adds nothing.
+    `t` holds whole numbers as float64, each exact: a steady rise can give a t over 2⁶³. `moves` [k] is False for a run
+    that did not move, which adds nothing.
     """
 
     directions: NDArray[np.int64]
@@ -263,7 +263,7 @@ class TrialTable:
         return TrialTable(directions=self.directions[some], t=self.t[some], moves=self.moves[some])
 
     def trial(self, row: int, slots: NDArray[np.int64]) -> Trial | None:
-        """Return what one run adds; None if it did not move."""
+        """Return the trial of one run; None if it did not move."""
         if not self.moves[row]:
             return None
         return Trial(slots=slots, directions=self.directions[row], t=int(self.t[row]))
@@ -311,7 +311,7 @@ class TrialBatch:
         )
 
     def without(self, counted: Collection[str]) -> TrialBatch:
-        """Return the runs whose keys are not among those that are counted, of equal keys the first."""
+        """Return the runs whose keys are not in `counted`; of runs with equal keys, only the first."""
         first_rows: dict[str, int] = {}
         for row, key in enumerate(self.keys):
             if key not in counted:

@@ -1,4 +1,4 @@
-"""How the volume of a bar limits what an entry buys, and moves the price of what is traded in it."""
+"""How the volume of a bar limits entries, and how orders in the bar move the price."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from src.domain.parameters import Bounds, check_parameters, parameter
 
 MAX_IMPACT: Final = 1e6
-"""Orders of at most 0.1 % of the volume, which move the price by it, would slip by the whole price."""
+"""With this impact, an order of 0.1 % of the volume already slips by the whole price."""
 
 MIN_SHARE: Final = 1e-6
 

@@ -24,7 +24,7 @@ _OF_A_SWEEP: Final = ("parameters", "search", "constraints", "objective", "keepB
 def inside_walk_forward() -> Iterator[None]:
     """Name a sweep's own fields in errors by their paths in a walk-forward: `sweep.search.kind`.
 
-    Those of its backtest have the same name in every request.
+    Fields of its backtest have the same name in every request.
     """
     try:
         yield

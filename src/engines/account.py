@@ -10,8 +10,8 @@ cost; 4. the position is liquidated when buying it back would take all the cash.
 
 With leverage, and in a portfolio, a position is isolated: the margin of a long or a short is its value ÷ leverage, and
 all other cash is outside of that margin. The position is liquidated at the price at which its margin has fallen to the
-maintenance margin, and at the latest where nothing of it is left: a position never loses more than its margin. Cash is
-negative by the amount borrowed.
+maintenance margin, and at the latest when its margin is used up: a position never loses more than its margin. The cash
+of a position that borrows is negative by the amount borrowed.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ ABSOLUTE_TOLERANCE: Final = 1e-12
 
 
 SMALLEST_ORDER: Final = 2e-12
-"""Units up to which an entry is not placed: amounts near the tolerance could not be distinguished from 0 when sold."""
+"""An entry of this many units or fewer is not placed: a sale could not tell amounts near the tolerance from 0."""
 
 
 class Costs(NamedTuple):
     """The costs of a fill, as fractions of the traded value (fees) and of the price (slippage)."""
 
     fee_rate: float
-    """Of orders that are filled at once, or at any price: market orders and stops."""
+    """The fee of orders that fill at once, or at any price: market orders and stops."""
     maker_fee_rate: float
-    """Of orders that wait in the market until a price reaches them."""
+    """The fee of orders that wait in the market until a price reaches them."""
     slippage_rate: float
     impact: float = 0.0
-    """What a fill of all the volume would slip more."""
+    """The additional slippage of a fill that takes the bar's whole volume."""
     impact_limit: float = 1.0
     """The share of the volume above which the price moves no further."""
 
@@ -72,7 +72,7 @@ def slipped_price(market_price: float, side: int, slippage_rate: float) -> float
 
 @compiled
 def volume_impact(costs: Costs, units: float, volume: float) -> float:
-    """Return what a fill of `units` in a bar of `volume` slips beyond the slippage, a fraction of the price.
+    """Return the slippage that a fill of `units` in a bar of `volume` adds to the fixed one, a fraction of the price.
 
     It is impact × share², as in LEAN's `VolumeShareSlippageModel`; the share is the limit in a bar without volume.
     """
@@ -84,13 +84,13 @@ def volume_impact(costs: Costs, units: float, volume: float) -> float:
 
 @compiled
 def made_limit(costs: Costs) -> Costs:
-    """Return the terms of a limit order that a price reaches inside a bar: it has waited, and pays a maker's fee."""
+    """Return the terms of a limit order that the price reaches inside a bar: it has rested, and pays the maker fee."""
     return Costs(costs.maker_fee_rate, costs.maker_fee_rate, 0.0, 0.0, costs.impact_limit)
 
 
 @compiled
 def taken_limit(costs: Costs) -> Costs:
-    """Return the terms of a limit order whose level the open has passed: it is filled at once, and pays a taker's."""
+    """Return the terms of a limit order whose level the open has passed: it fills at once, and pays the taker fee."""
     return Costs(costs.fee_rate, costs.maker_fee_rate, 0.0, 0.0, costs.impact_limit)
 
 
@@ -134,7 +134,7 @@ def purchase_worth(amount: float, budget: float, price: float, fee_rate: float, 
 def purchase_at_risk(
     risk: float, loss: float, budget: float, price: float, fee_rate: float, margin_rate: float
 ) -> Purchase:
-    """Buy so much at `price` that a stop which loses `loss` per unit loses `risk` before costs; `budget` limits it.
+    """Buy at `price` the units that lose `risk` before costs if a stop loses `loss` per unit; `budget` limits them.
 
     units = risk ÷ loss per unit: the fixed-fractional size of Vince (1990), with the stop as the largest loss.
     """
@@ -146,7 +146,7 @@ def purchase_at_risk(
 def purchase_at_volatility(
     fraction: float, equity: float, budget: float, price: float, fee_rate: float, margin_rate: float
 ) -> Purchase:
-    """Buy at `price` (after slippage) what is worth `fraction` of the equity, at most the leverage.
+    """Buy at `price` (after slippage) units worth `fraction` of the equity; the leverage is the highest fraction.
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ def cash_after_fill(cash: float, side: int, value: float, fee: float) -> float:
 
 @compiled
 def cash_outside(cash: float, value: float, fee: float, margin_rate: float) -> float:
-    """Return what of the cash before an entry an isolated position can never lose: all but its margin and fee, ≥ 0."""
+    """Return the part of the cash that an isolated position can never lose: all but its margin and fee, ≥ 0."""
     return max(subtract(cash, value * margin_rate + fee), 0.0)
 
 
@@ -234,7 +234,7 @@ def takes_all_margin(cash: float, side: int, value: float, fee: float) -> bool:
     Parameters
     ----------
     cash
-        Without that outside of the position; negative for a long, by what is borrowed.
+        Excludes the cash outside of the position; negative for a long, by the amount borrowed.
     side
         Of the fill that closes: +1 buys a short back, −1 sells a long.
     """
@@ -250,7 +250,7 @@ def bankruptcy_price(cash: float, position: float, fee_rate: float) -> float:
     An exchange liquidates a position at this price at the latest, whatever the market price, and its insurance fund
     bears the rest (Binance, "Liquidation Protocols"): equity ends at 0 at the lowest, never below.
 
-    `cash` is without that outside of the position; negative for a long, by what is borrowed.
+    `cash` excludes the cash outside of the position; it is negative for a long, by the amount borrowed.
     """
     if position > 0.0:
         return -cash / (1 - fee_rate) / position
@@ -261,13 +261,13 @@ def bankruptcy_price(cash: float, position: float, fee_rate: float) -> float:
 def liquidation_level(cash: float, position: float, costs: Costs, margin_rate: float, maintenance_rate: float) -> float:
     """Return the market price at which the position is liquidated; NaN for a long that borrows nothing.
 
-    With leverage it is where what is left of the margin equals the maintenance margin, m × value (Binance, "How to
-    Calculate Liquidation Price", isolated margin without tiers; freqtrade's `dry_run_liquidation_price`): for an entry
-    at E with leverage L, E (1 − 1/L) ÷ (1 − m) of a long and E (1 + 1/L) ÷ (1 + m) of a short. Without, it is where
-    buying a short back takes all cash, or where selling a long that owes funding does not pay that, before the impact
-    of the fill on the price: the volume of its bar is not known before.
+    With leverage, it is the price at which the remaining margin equals the maintenance margin, m × value (Binance, "How
+    to Calculate Liquidation Price", isolated margin without tiers; freqtrade's `dry_run_liquidation_price`): for an
+    entry at E with leverage L, E (1 − 1/L) ÷ (1 − m) of a long and E (1 + 1/L) ÷ (1 + m) of a short. Without leverage,
+    it is the price at which buying a short back takes all cash, or at which selling a long no longer pays the funding
+    that it owes. The impact of the fill is left out, because the volume of its bar is not known in advance.
 
-    `cash` is without that outside of the position.
+    `cash` excludes the cash outside of the position.
     """
     if margin_rate == 1.0:
         if position >= 0.0 and cash >= 0.0:
@@ -281,14 +281,14 @@ def liquidation_level(cash: float, position: float, costs: Costs, margin_rate: f
 
 @compiled
 def funding_due(cash: float, outside_cash: float, position: float, price: float, rate: float) -> float:
-    """Return what a position pays for funding at `price`, negative if it gets that: rate × position × price.
+    """Return the funding that a position pays at `price`, negative if it receives it: rate × position × price.
 
-    It pays at most the cash outside of its margin and what is left of the margin: equity never falls below 0.
+    It pays at most the cash outside of its margin plus the remaining margin: equity never falls below 0.
 
     Parameters
     ----------
     position
-        Negative for a short, which gets what a long would pay.
+        Negative for a short, which receives the funding that a long would pay.
     rate
         A fraction of the value: the sum of the rates that are paid at this price.
     """

@@ -1,4 +1,4 @@
-"""The steps of one bar, in their order: its open, its range, its close; `event_driven.py` says what happens in each."""
+"""The steps of one bar, in order: its open, its range, its close; `event_driven.py` describes each of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from src.engines.walk import walk_bar, walk_entry_bar
 
 @compiled
 def note_measures(book: Book, bar: int, measures: BarMeasures, plan: Plan) -> None:
-    """Note the figures of the bar that the rules use; asked for by `plan.uses_measures`."""
+    """Note the figures of the bar that the rules use; called if `plan.uses_measures`."""
     if plan.uses_atr:
         book.bar_atr = measures.atr[bar]
     if plan.uses_volatility:
@@ -65,7 +65,7 @@ def has_event(book: Book, bar: int, prices: BarPrices, signal: int) -> bool:
 def is_at_rest(book: Book, plan: Plan) -> bool:
     """Return whether only a signal can change the book: no order waits, and prices and time do nothing to a position.
 
-    Asked after each event, so that the bars up to the next signal are marked only: 2 ns a bar, not 8 (10⁵ bars).
+    Checked after each event, so that the bars up to the next signal are only marked: 2 ns a bar, not 8 (10⁵ bars).
     """
     if book.entry_side != 0 or book.exit_waits != 0:
         return False
@@ -92,7 +92,7 @@ def open_bar(book: Book, fills: NDArray[np.void], bar: int, open: float, plan: P
 
 @compiled
 def trade_range(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, plan: Plan) -> None:
-    """Fill what rests in the market while prices go from the open through the range: of a bar, or of a part of one."""
+    """Fill resting orders while prices go from the open through the range of a bar, or of a part of one."""
     if plan.watches_margin and book.position != 0.0:
         note_margin(book, prices.open, plan)
     if has_passed_order(book, prices.open):
@@ -116,7 +116,7 @@ def close_bar(
 ) -> None:
     """Do what `decide` does, and fill the market orders that do not wait for the open.
 
-    All that a bar does to a book at rest: its other prices need not even be read from memory.
+    If the book is at rest, this is the bar's only step: its other prices need not even be read from memory.
     """
     decide(book, fills, bar, close, signal, funding_rate, plan)
     if plan.is_filled_at_close and has_market_order(book, bar, plan):

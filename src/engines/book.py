@@ -37,13 +37,13 @@ class Book:
     cash: float
     """Quote currency; includes the proceeds of a short, and is negative by what a long has borrowed."""
     outside_cash: float
-    """What of the cash an isolated position cannot lose, except by funding; 0 if it is not isolated."""
+    """The part of the cash that an isolated position cannot lose, except by funding; 0 if it is not isolated."""
     other_equity: float
-    """What other books that share this cash hold besides it, in the quote currency; 0 of a single run."""
+    """The equity beyond this cash that the other books sharing it hold, in the quote currency; 0 in a single run."""
     position: float
     """Units of the base asset; negative when short, 0 when flat."""
     entry_price: float
-    """Of the position, after slippage; of the last one when flat."""
+    """The position's mean entry price, after slippage; that of the last position when flat."""
     funding: float
     """What the position has paid in funding since its last fill, in the quote currency; negative if it got more."""
     break_even_price: float
@@ -57,7 +57,7 @@ class Book:
     target_reason: int
     """The `FillReason` of the order at `target_level`."""
     profit_level: float
-    """Of the target alone; NaN for none."""
+    """The level of the target alone; NaN for none."""
     time_exit_bar: int
     """The bar of the time exit."""
     exit_waits: int
@@ -84,7 +84,8 @@ class Book:
     fill_count: int
     reduced_entries: int
     dropped_entries: int
-    """Entries that were not made: the exchange would have refused them, or nothing says how to protect or size them."""
+    """Entries not made: the exchange would refuse them, a figure to protect or size them is missing, or the bar has no
+    volume."""
     ambiguous_bars: int
     liquidations: int
     liquidation_distance: float
@@ -93,23 +94,23 @@ class Book:
     is_liquidated: int
     """1 if a liquidation left no cash."""
     trade_count: int
-    """Positions that are closed."""
+    """The number of closed positions."""
     has_rungs: int
     """1 if the position has targets or additions beside `target_level`; `engines.walk` fills them."""
     entry_bar: int
     first_units: float
-    """Of the position's first entry; and with all that was added since, whatever was sold:"""
+    """The units of the position's first entry; `full_units` includes all additions, and ignores partial exits."""
     full_units: float
     trailing_level: float
-    """Of the trailing stop alone, of a position with rungs; NaN for none."""
+    """The level of the trailing stop alone, if the position has rungs; NaN for none."""
     targets_taken: int
-    """A bit for each target that the position has had; and for each addition:"""
+    """A bit for each target that was filled; `additions_made` has one for each addition that was made."""
     additions_made: int
     rung_in_favor: float
-    """The nearest level of a rung in the position's favor, and against it; NaN for none."""
+    """The nearest rung's level in the position's favor; `rung_against` is the nearest against it. NaN for none."""
     rung_against: float
     rungs_until_bar: int
-    """The first bar for which these levels were not noted: other targets are in force."""
+    """The first bar for which these levels no longer hold, because other targets are in force."""
 
 
 BOOK_DTYPE: Final = np.dtype(

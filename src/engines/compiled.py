@@ -14,13 +14,13 @@ Rule = TypeVar("Rule", bound=Callable[..., object])
 
 
 def compiled(rule: Rule) -> Rule:
-    """Compile `rule` into the compiled code that calls it; the GIL is released.
+    """Compile `rule` for compiled callers; it releases the GIL.
 
-    The rule makes no array, and so counts no references to those that it is given: the caller holds them. With numba's
-    counting, each of the calls that a step of a bar is made of changes counters of its arrays atomically, which took
-    60 % of the time of a sweep's rows (54 us for 300 fills; 23 us without).
+    The rule creates no array, and does not count references to its arguments: the caller holds them. With numba's
+    reference counting, each call within a bar's steps changes the counters of its arrays atomically. That took 60 % of
+    the time of a sweep's rows (54 us for 300 fills; 23 us without).
 
-    It is not cached on disk by itself, because the loop that calls it is cached with all its rules.
+    It has no disk cache of its own, because the loop that calls it is cached together with all its rules.
     """
     function: Rule = njit(nogil=True, _nrt=False)(rule)
     return function
@@ -33,10 +33,10 @@ def compiled_arithmetic(rule: Rule) -> Rule:
 
 
 def compiled_with_memory(rule: Rule) -> Rule:
-    """Do the same as `compiled` for a rule that makes arrays, or calls a function that does.
+    """Do the same as `compiled` for a rule that creates arrays, or calls a function that does.
 
-    A function that numba compiles for its caller counts references as the caller does, so that one which makes arrays
-    fails to compile for a `compiled` rule, unless it was compiled, or cached on disk, before.
+    numba compiles a function with the reference counting of its first caller. So one that creates arrays fails to
+    compile for a `compiled` rule, unless it was compiled, or cached on disk, before.
     """
     function: Rule = njit(nogil=True, _nrt=True)(rule)
     return function

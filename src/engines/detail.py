@@ -1,10 +1,10 @@
-"""Run a book through the finer bars inside its bars, in one time line.
+"""Run a book through the finer bars inside its bars, in one timeline.
 
-Where orders or a position may do something in a bar, what rests in the market is filled by the finer bars one after the
-other, each by the rules of a bar's range. Signals, market orders, expiry and times stay those of the bars themselves.
+If the order of prices inside a bar may matter, resting orders are filled by its finer bars one after the other, each by
+the rules of a bar's range. Signals, market orders, expiry and times stay those of the bars themselves.
 
-A bar whose finer bars do not make up its open, high, low and close lacks some of them: it is traded as it is, and its
-`IntrabarPolicy` decides.
+If the finer bars do not add up to the bar's open, high, low and close, some are missing. The bar is then traded by its
+own prices, and `IntrabarPolicy` decides.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Prices = NDArray[np.float64]
 
 NOT_ASKED: Final = 0
 ASKED: Final = 1
-"""The finer bars were looked for, and are not there or not whole."""
+"""The finer bars were needed, and are missing or incomplete."""
 RESOLVED: Final = 2
 
 
@@ -49,7 +49,7 @@ class FinerPrices(NamedTuple):
 def find_finer(bars: Bars, finer: Bars) -> FinerPrices:
     """Return the finer bars, and which of them lie inside each bar.
 
-    Those without trades are left out if others have some: they repeat the last price, which may lie outside of the bar.
+    Those without trades are left out if others have trades: they repeat the last price, which may be outside the bar.
     """
     opens = bars.open_time_ms
     is_traded = finer.volume > 0 if finer.volume.any() else np.ones(len(finer), dtype=np.bool_)
@@ -72,7 +72,7 @@ def is_same(price: float, other: float) -> bool:
 
 @compiled
 def are_whole(first: int, stop: int, finer: FinerPrices, prices: BarPrices) -> bool:
-    """Return whether finer bars make up a bar: its open, high, low and close."""
+    """Return whether finer bars add up to a bar: its open, high, low and close."""
     if first == stop or not is_same(finer.open[first], prices.open) or not is_same(finer.close[stop - 1], prices.close):
         return False
     highest, lowest = finer.high[first], finer.low[first]
@@ -95,7 +95,7 @@ def may_trade(book: Book, bar: int, prices: BarPrices, plan: Plan) -> bool:
 def trade_inside(
     book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, finer: FinerPrices, plan: Plan
 ) -> int:
-    """Fill what rests in the market by the finer bars, or by the bar's own range; return what became of the question.
+    """Fill resting orders by the finer bars, or by the bar's own range; return `NOT_ASKED`, `ASKED` or `RESOLVED`.
 
     A bar counts as ambiguous once, however many of its finer bars are.
     """
@@ -127,7 +127,7 @@ def simulate_inside(
     measures: BarMeasures,
     resolutions: NDArray[np.int8],
 ) -> None:
-    """Do what `simulate` does, with the finer bars; `resolutions` [n] say what became of each bar."""
+    """Do the same as `simulate` with the finer bars; write the outcome of `trade_inside` into `resolutions` [n]."""
     open, high, low, close = bars
     cash, position, equity = balances
     book, plan = books[0], plans[0]

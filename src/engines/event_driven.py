@@ -11,8 +11,8 @@ The order of events in a bar:
 5. the strategy sees the close and places orders; with `SAME_CLOSE`, market orders fill at this close;
 6. the book is marked at the close.
 
-With funding, a position that is open before 1 pays the marks at the bar's open (and those of a gap before it), at the
-open's price; one that is open before 5 pays the marks inside the bar, at the close.
+With funding, a position that is open before step 1 pays the marks at the bar's open (and those of a gap before it), at
+the open's price; one that is open before step 5 pays the marks inside the bar, at the close.
 
 In the bar of an entry that is filled inside it, a stop or target is reached *certainly* (by a price that certainly came
 after the fill), *possibly* (only by one that may have come before) or not; the table in `orders.py` says when:
@@ -26,61 +26,61 @@ after the fill), *possibly* (only by one that may have come before) or not; the 
 | certainly or possibly | certainly or possibly | stop | target | yes |
 | beyond it by the entry's slippage | any | stop | stop | no |
 
-`NEAREST` takes what comes first if the price went from the open to the nearer of high and low and then to the other
-one: see `paths.py`.
+`NEAREST` fills the order that comes first if the price went from the open to the nearer of high and low, and then to
+the other one: see `paths.py`.
 
 The stop is the tightest of stop loss, trailing stop (at its distance from the entry price, unless it begins to follow
 later), break-even stop and liquidation level. It fills at its level, or at the entry's level if the entry slipped
-beyond it, and pays slippage; a target does not. In the last row (a stop entry at 100, slippage 5 %, stop loss 3 %) the
-position is closed at once at the entry's level.
+beyond it, and pays slippage; a target does not. In the last row of the table (a stop entry at 100, slippage 5 %, stop
+loss 3 %) the position is closed at once at the entry's level.
 
 Consequences:
 
 - A position entered at the open has its stop and target in that bar; one entered at the close, from the next bar on.
-- Exits go before entries, market orders before stops, stops before targets; the first to fill cancels the others.
+- Exits fill before entries, market orders before stops, stops before targets; the first to fill cancels the others.
 - The time exit is a market order `max_bars` bars after the entry's, at that bar's open, or with `SAME_CLOSE` at its
   close.
 - A signal in the position's direction changes nothing. While an entry waits, the opposite signal cancels it, and the
   same signal replaces it by one at the new close.
-- Exits that a signal gives are market orders unless `exit` is LIMIT, whatever the entry's type; a reversal that enters
+- A signal closes a position by a market order unless `exit` is LIMIT, whatever the entry's type; a reversal that enters
   by limit or stop is flat until that order fills.
 - With `exit` LIMIT, a signal that closes places a limit order at `exit_offset` from its close, in favor of the
-  position, which is matched like the target (the nearer of both is), with the reason of a signal. It rests until the
-  position closes. A signal in the position's own direction cancels it, a later one that closes places it anew; one that
-  would reverse the position only closes it.
+  position. It is matched like the target (only the nearer of the two is matched), and its fill has the reason of a
+  signal. It rests until the position closes. A signal in the position's own direction cancels it, and a later closing
+  signal places it anew. A signal that would reverse the position only closes it.
 - A stop-limit entry waits as a stop and is filled as a limit: without slippage, for a taker's fee. If the open has
-  passed its limit too, the order goes on as a limit entry at that limit, in this bar already.
-- With `entry_reprice`, an entry that waits moves to its distance from each close. It expires when it would have.
+  passed its limit too, the order becomes a limit entry at that limit, already in this bar.
+- With `entry_reprice`, a waiting entry moves to its distance from each close. Its expiry does not change.
 - Without `exit_on_signal`, signals do nothing while a position is open.
-- After a stop, the signals of its bar and of the following ones, `cooldown_bars` in all, open nothing.
+- After a stop, the signals of `cooldown_bars` bars open nothing, counted from the bar of the stop.
 - With `close_at_end`, a position that is open at the last close is closed there, with costs.
 - A signal that only closes (`CLOSE_LONG`, `CLOSE_SHORT`) concerns one direction: it closes a position of that direction
   at the market and cancels a waiting entry of that direction. A position or a waiting entry of the other direction
   stays, with its orders.
-- With leverage, the liquidation level of a position of either side is a stop of its own margin; a fill that would leave
-  nothing of the margin is made at the price that leaves exactly nothing.
-- A position with `take_profits` or `add_entries` walks through the bar in place of 2: from the open to one extreme, to
-  the other, and to the close, and fills on each way what it reaches, nearest first. `PESSIMISTIC` goes to the worse
-  extreme first, `OPTIMISTIC` to the better one; with `add_entries`, which of both ways leaves less equity at the close,
-  or more. The bar is counted as ambiguous if the ways differ. In the bar of an entry inside it, an extreme that may
-  have come before the fill is the first one that the walk goes to, or none.
-- Of `take_profits` those with the highest `after_bars` that is not over the position's age (bars since its entry's) are
-  in force. Each closes its part once, of all units that the position was given so far, and at most what is left.
+- With leverage, the liquidation level acts as a stop for longs and shorts. A fill that would use up the margin or more
+  is made at the price that uses up exactly the margin.
+- A position with `take_profits` or `add_entries` walks through the bar instead of step 2: from the open to one extreme,
+  to the other, and to the close. On the way it fills the orders that it reaches, nearest first. `PESSIMISTIC` goes to
+  the worse extreme first, `OPTIMISTIC` to the better one; with `add_entries`, they take the path that leaves less or
+  more equity at the close. The bar is counted as ambiguous if the two paths differ. If the entry filled inside the bar,
+  the walk goes first to an extreme that may have come before the fill, or leaves it out.
+- The `take_profits` in force are those with the highest `after_bars` that does not exceed the position's age (bars
+  since the entry's bar). Each closes its part once: a part of all units entered so far, at most the units left.
 - An addition below the mean entry price of a long (above that of a short) is a limit order, one on the other side a
   stop order. After it, stop loss, targets, further additions and the liquidation level are placed anew from the mean
-  entry price (by units, of what is held), also farther away; the break-even stop begins anew; the trailing stop stays.
+  entry price of the units held, even farther away. The break-even stop begins anew; the trailing stop stays.
 - At the open a stop goes before targets, targets before additions.
 - Funding is paid from the cash outside of a position's margin, and then from the margin: that moves the liquidation
-  level. A position that closes inside a bar pays none of the marks inside it, one that opens there pays all of them,
-  because a bar does not tell the time of its fills.
+  level. A position that closes inside a bar pays no mark inside it; one that opens inside pays all of them, because a
+  bar does not tell the time of its fills.
 - Without `volume_impact` and `max_volume_share` volume is ignored: a bar without trades fills orders at its prices.
-- With them, V is the volume of the whole bar in which a fill happens, also of one at its open, and each fill counts
-  alone. What pays slippage pays the impact × min(q ÷ V, limit)² too, for its q units; the limit is that of a bar
-  without volume. An entry and an addition are cut to the share of V: what is cut off is not ordered again, and in a bar
-  without volume the order ends. Exits are never cut. No impact makes an entry larger: it is the largest quantity that
-  its size allows at the price that it moves to itself, and at the price without impact.
-- The volume of an exit is not known before. So the break-even stop counts the impact at the volume of the entry's bar,
-  and the liquidation level none.
+- With them, V is the volume of the whole bar of the fill, even for a fill at the open, and each fill counts alone. A
+  fill of q units that pays slippage also pays impact × min(q ÷ V, limit)²; in a bar without volume the share is the
+  limit. Entries and additions are cut to their share of V: the rest is not ordered again, and in a bar without volume
+  the order ends. Exits are never cut. Impact never makes an entry larger: its quantity is the largest that its size
+  allows both at the price after its own impact and at the price without impact.
+- The volume of an exit is not known in advance. So the break-even stop assumes the impact at the volume of the entry's
+  bar, and the liquidation level assumes none.
 """
 
 from __future__ import annotations
@@ -147,8 +147,8 @@ def simulate(
 ) -> None:
     """Run the only book of `books` through the bars from `part[0]` to before `part[1]`; write `fills` and `balances`.
 
-    `marks` are those of `funding_marks`, not read without funding; `balances` are cash, position and equity [n].
-    Of `measures` those that the plan uses are read.
+    `marks` are those of `funding_marks`, not read without funding; `balances` are cash, position and equity [n]. Only
+    the `measures` that the plan uses are read.
     """
     book, plan = books[0], plans[0]
     cash, position, equity = balances
@@ -186,8 +186,8 @@ def simulate(
 def _cached_on_disk(rules_fingerprint: str) -> Callable[..., None]:
     """Return `simulate` compiled once per machine, and again when a rule changes.
 
-    numba's cache checks the function's own file only, and would use old rules after an edit of `orders.py`. Variables
-    of a closure are part of the cache's key, so the closure has the fingerprint of the rules.
+    numba's cache checks only the function's own file, and would use old rules after an edit of `orders.py`. Variables
+    of a closure are part of the cache key, so the closure holds the fingerprint of the rules.
     """
 
     @njit(cache=True, nogil=True)
@@ -224,7 +224,7 @@ _simulate_inside: Final = cached_inside(fingerprint(detail_steps, *RULES))
 
 
 class EventDrivenEngine:
-    """The `Engine` that simulates orders inside a bar; safe to share between threads, and free of the GIL.
+    """The `Engine` that simulates orders inside a bar; safe to share between threads; it releases the GIL.
 
     Bar t's fills read bars ≤ t only, and signals < t (≤ t with `SAME_CLOSE`): the run on the first k bars equals the
     first k bars of the full run.
@@ -233,23 +233,23 @@ class EventDrivenEngine:
     def run(self, bars: Bars, signals: Signals, rules: TradingRules) -> Simulation:
         """Simulate the signals on the bars.
 
-        Finer bars inside them (`Bars.inside`) are used where the rules ask for a detail. Raises ValueError if there is
-        not one signal per bar; InvalidInput if the equity grows beyond `MAX_EQUITY`.
+        Finer bars inside them (`Bars.inside`) are used if the rules ask for a detail interval. Raises ValueError if
+        there is not one signal per bar; InvalidInput if the equity grows beyond `MAX_EQUITY`.
         """
         if rules.detail is None or bars.inside is None:
             return self.run_settled(bars, signals, rules, ())
         return self._run_inside(bars, signals, rules, bars.inside)[0]
 
     def find_detail(self, bars: Bars, signals: Signals, rules: TradingRules) -> NDArray[np.intp]:
-        """Return the numbers of the bars in which finer bars would be used and are not whole, in `Bars.inside` as it
-        is: where an exit or an entry is reached, or a stop moves."""
+        """Return the numbers of the bars that need finer bars and do not have all of them in `Bars.inside`: an exit or
+        an entry is reached in them, or a stop moves."""
         inside = bars.inside or bars.slice(0, 0)
         return np.flatnonzero(self._run_inside(bars, signals, rules, inside)[1] == ASKED)
 
     def _run_inside(
         self, bars: Bars, signals: Signals, rules: TradingRules, inside: Bars
     ) -> tuple[Simulation, NDArray[np.int8]]:
-        """Return the run, and of each bar whether its finer bars were asked for and there."""
+        """Return the run, and for each bar whether its finer bars were needed and present."""
         if len(signals) != len(bars):
             raise ValueError(f"{len(signals)} signals for {len(bars)} bars")
         plan = build_plan(rules)
@@ -271,9 +271,9 @@ class EventDrivenEngine:
     def run_settled(
         self, bars: Bars, signals: Signals, rules: TradingRules, other_policy_bars: Sequence[int]
     ) -> Simulation:
-        """Do the same as `run`, but decide these bars, which are ascending, the other way round.
+        """Do the same as `run`, but decide the bars of these ascending numbers the other way round.
 
-        `NEAREST` has no other policy: in these bars its decision is turned.
+        `NEAREST` has no opposite policy: in these bars its decision is inverted.
         """
         if len(signals) != len(bars):
             raise ValueError(f"{len(signals)} signals for {len(bars)} bars")
@@ -299,7 +299,7 @@ class EventDrivenEngine:
 def _conclude(
     bars: Bars, ended: np.void, fills: NDArray[np.void], cash: Prices, position: Prices, equity: Prices
 ) -> Simulation:
-    """Return what a run gives: its balances, and the fills and the counts of its book."""
+    """Return the result of a run: its balances, and the fills and counts of its book."""
     check_growth(equity)
     room, fills = len(fills), fills[: ended["fill_count"]]
     if 2 * len(fills) < room:

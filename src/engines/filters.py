@@ -1,10 +1,10 @@
 """The exchange's rules for orders: prices and quantities in steps, and a smallest value.
 
-A step is a ratio of two whole numbers, that of the decimal number which the client wrote: 0.1 is 1 ÷ 10. A multiple of
-it, n × numerator ÷ denominator, is then rounded once, and is the float64 of the decimal number itself: three steps of
-0.1 are 0.3, and not 0.30000000000000004. A NaN as numerator means no step.
+A step is a ratio of two whole numbers that equals the decimal number in the request: 0.1 is 1 ÷ 10. A multiple of it, n
+× numerator ÷ denominator, is rounded only once, and so is the float64 of the decimal number itself: three steps of 0.1
+are 0.3, and not 0.30000000000000004. A NaN as numerator means no step.
 
-Levels are rounded to the tick that is harder to reach, so that no fill is made up by the rounding:
+Levels are rounded to the tick that is harder to reach, so that rounding never causes a fill:
 
 | order | of a long | of a short |
 |---|---|---|
@@ -32,7 +32,7 @@ from src.engines.plan import Plan
 def to_multiple(amount: float, direction: int, numerator: float, denominator: float) -> float:
     """Return the multiple of numerator ÷ denominator next to `amount`: above it (`direction` +1) or below it (−1).
 
-    An amount that is a multiple but for rounding (`TOUCH`) is that one. Without a step, it is `amount`.
+    An amount within rounding (`TOUCH`) of a multiple gives that multiple. Without a step, returns `amount`.
     """
     if math.isnan(numerator):
         return amount
@@ -57,7 +57,7 @@ def entry_on_tick(level: float, side: int, kind: int, plan: Plan) -> float:
 
 @compiled
 def down_to_step(units: float, plan: Plan) -> float:
-    """Return the whole steps of units that are in `units`; `units` without a step, and for all that is left."""
+    """Return `units` rounded down to whole steps; `units` itself without a step, or if it is infinite."""
     if math.isinf(units):
         return units
     return to_multiple(units, -1, plan.step_numerator, plan.step_denominator)

@@ -1,7 +1,8 @@
 """The step of the book that pays funding.
 
-A mark at a bar's open is paid before the bar's orders, at the open; one inside the bar after its fills and before the
-orders of its close, at the close. See `funding_marks` for the marks and `account.funding_due` for the amount.
+A mark at a bar's open is paid at the open's price, before the bar's orders. A mark inside the bar is paid at the close,
+after the bar's fills and before the orders of its close. See `funding_marks` for the marks and `account.funding_due`
+for the amount.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ def rate_inside(marks: NDArray[np.float64], plan: Plan) -> float:
 
 @compiled
 def pay_funding(book: Book, fills: NDArray[np.void], bar: int, price: float, rate: float, plan: Plan) -> None:
-    """Let the position pay `rate` × its value at `price`, or get it.
+    """Let the position pay or receive `rate` × its value at `price`.
 
-    What it pays is taken from the cash outside of its margin, and from the margin if that is not enough (Binance,
-    "Introduction to Funding Rates"); what it gets is outside. A margin that shrinks moves the liquidation level towards
-    the price. If it reaches the price, the position is liquidated at once.
+    A payment is taken from the cash outside of its margin, and then from the margin (Binance, "Introduction to Funding
+    Rates"); a receipt is added to the cash outside. A smaller margin moves the liquidation level toward the price. If
+    the level reaches the price, the position is liquidated at once.
     """
     due = funding_due(book.cash, book.outside_cash, book.position, price, rate)
     book.cash -= due

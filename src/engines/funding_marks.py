@@ -1,7 +1,7 @@
 """Find the marks of funding, 00:00, 08:00 and 16:00 UTC, at the open of each bar and inside it.
 
-A mark belongs to the bar that has it between its open and its close (the time at which the next bar opens if none is
-missing). One in a gap of the bars belongs to the open after it, whose price is the first that is known again.
+A mark belongs to the bar that it falls into, from its open to its close (the time at which the next bar opens if none
+is missing). A mark in a gap belongs to the open after the gap, whose price is the first known one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NO_MARKS: Final[Floats] = np.empty((0, 2))
 
 
 def marks_of(bars: Bars, funding: Funding) -> Floats:
-    """Return what `Plan.funding_rate` multiplies [n, 2]: `AT_OPEN` and `INSIDE` of each bar; without funding [0, 2]."""
+    """Return the factors of `Plan.funding_rate` [n, 2]: `AT_OPEN` and `INSIDE` of each bar; without funding [0, 2]."""
     if not funding.is_paid:
         return NO_MARKS
     if funding.kind is FundingKind.HISTORY:
@@ -51,7 +51,7 @@ def count_marks(bars: Bars) -> Floats:
 
 
 def find_missing(bars: Bars, rates: FundingRates) -> tuple[int, int]:
-    """Return how many of the eight-hour marks from the first bar to the last have no rate, and how many they are."""
+    """Return how many of the eight-hour marks from the first bar to the last have no rate, and how many there are."""
     marks = _mark_times(bars)
     return int(np.count_nonzero(~np.isin(marks, rates.time_ms))), len(marks)
 

@@ -16,9 +16,9 @@ def pair_trades(
 ) -> NDArray[np.void]:
     """Pair entries with exits.
 
-    An engine holds one position at a time. The fills from flat to flat are one trade, and carry its number: its entries
-    have the side of its first fill, its exits the other one. What is left of the last position is marked at
-    `last_close` (see `TRADE_DTYPE`).
+    An engine holds one position at a time. The fills from flat to flat are one trade, and carry its number: entries
+    have the side of the first fill, exits the opposite side. A position that is still open is marked at `last_close`
+    (see `TRADE_DTYPE`).
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def pair_trades(
     time_ms
         [n] open times of the bars.
     open_funding
-        What an open position has paid in funding.
+        The funding that an open position has paid.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def _add_up_fills(
     open_funding: float,
     trades: NDArray[np.void],
 ) -> None:
-    """Fill the zeros `trades` [t]; a compiled loop takes 1/10 of the time of sums by numpy."""
+    """Fill `trades` [t], which holds zeros; a compiled loop takes 1/10 of the time of numpy's sums."""
     number = -1
     left = entry_units = entry_value = exit_units = exit_value = 0.0
     entries = exits = 0
@@ -64,14 +64,14 @@ def _add_up_fills(
             entries = exits = 0
         trade = trades[number]
         value = fill.price * fill.quantity
-        left += fill.side * fill.quantity  # summed as the engines do, so that flat is exactly 0
+        left += fill.side * fill.quantity  # summed as in the engines, so that flat is exactly 0
         trade.funding += fill.funding
         if fill.side == trade.direction:
             entries += 1
             entry_units += fill.quantity
             entry_value += value
             trade.entry_fee += fill.fee
-            # The price itself of a single fill, not its value ÷ its units.
+            # A single fill's own price, because its value ÷ its units may round.
             trade.entry_price = fill.price if entries == 1 else entry_value / entry_units
             trade.quantity = entry_units
             if entries == 1:
@@ -125,7 +125,7 @@ def carry_forward(values: NDArray[np.float64], bars: NDArray[np.int64], start: f
     values
         [f] the balance after each fill.
     bars
-        [f] each fill's bar, ascending; of several fills at one bar the last one counts.
+        [f] each fill's bar, ascending; if a bar has several fills, the last one counts.
     start
         The balance before the first fill.
     n
@@ -142,7 +142,7 @@ def carry_forward(values: NDArray[np.float64], bars: NDArray[np.int64], start: f
 
 @njit(cache=True, nogil=True)
 def _subtract(amount: float, spent: float) -> float:
-    """Do the same as `account.subtract`; numba's cache on disk would miss changes of that function."""
+    """Do the same as `account.subtract`; numba's disk cache would miss changes of that function."""
     left = amount - spent
     noise = max(RELATIVE_TOLERANCE * max(abs(amount), abs(spent)), ABSOLUTE_TOLERANCE)
     return 0.0 if abs(left) <= noise else left

@@ -1,4 +1,4 @@
-"""What rules measure of each bar: average true ranges, volatility and volume."""
+"""Compute the figures of each bar that trading rules use: average true range, volatility and volume."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NO_MEASURES: Final = BarMeasures(NO_RANGES, NO_RANGES, NO_RANGES)
 
 
 def measure_bars(bars: Bars, rules: TradingRules) -> BarMeasures:
-    """Return what these rules measure of each bar; each figure reads the bars up to its own."""
+    """Return the figures of each bar that these rules use; each figure reads the bars up to its own."""
     return BarMeasures(
         atr=measure_ranges((bars.high, bars.low, bars.close), atr_bars_of(rules.exits)),
         volatility=NO_RANGES if rules.sizing.volatility_target is None else measure_volatility(bars),

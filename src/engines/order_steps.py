@@ -80,7 +80,7 @@ def has_passed_order(book: Book, open: float) -> bool:
 def fill_passed_orders(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, plan: Plan) -> None:
     """Fill at the open the entries, stops and targets whose level the open has passed.
 
-    A stop-limit entry whose limit the open has passed too goes on as a limit entry.
+    A stop-limit entry whose limit the open has passed too becomes a limit entry.
     """
     if book.position == 0.0:
         if book.entry_kind == STOP_LIMIT_ENTRY:
@@ -111,7 +111,7 @@ def fill_passed_exits(book: Book, fills: NDArray[np.void], bar: int, price: floa
 def enter_resting(book: Book, fills: NDArray[np.void], bar: int, price: float, terms: Costs, plan: Plan) -> None:
     """Fill a limit entry on the terms of a limit order, or a stop entry as a market order, at `price`.
 
-    A stop-limit entry is filled on the terms of a limit order too; what it has passed is a price that was there.
+    A stop-limit entry is filled on the terms of a limit order too: the price that it has passed was traded.
     """
     if book.entry_kind == LIMIT_ENTRY:
         open_position(book, fills, bar, price, terms, LIMIT, plan)
@@ -125,8 +125,8 @@ def enter_resting(book: Book, fills: NDArray[np.void], bar: int, price: float, t
 def fill_resting_entry(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, plan: Plan) -> None:
     """Fill the entry whose level the bar's range reaches.
 
-    For the new position the rest of the bar begins at the entry's level, with the prices that the bar proves; of one
-    with rungs, `engines.walk.walk_entry_bar` does the rest.
+    For the new position, the rest of the bar begins at the entry's level, with the prices that the bar proves. If it
+    has rungs, `engines.walk.walk_entry_bar` handles the rest of the bar.
     """
     side, kind, level = book.entry_side, book.entry_kind, book.entry_level
     if reaches_entry(entry_extreme(prices, side, kind), level, side, kind):
@@ -155,7 +155,7 @@ def cancel_exit(book: Book) -> None:
 
 @compiled
 def place_exit(book: Book, close: float, plan: Plan) -> None:
-    """Place the order with which a signal closes the position; a limit order replaces the one of an earlier signal."""
+    """Place the order by which a signal closes the position; a limit order replaces that of an earlier signal."""
     if not plan.exits_by_limit:
         book.exit_waits = 1
         return
@@ -180,14 +180,13 @@ def close_direction(book: Book, direction: int, close: float, plan: Plan) -> Non
 def place_orders(book: Book, bar: int, close: float, signal: int, plan: Plan) -> None:
     """Place orders for the strategy's signal at the close (an `Action`).
 
-    A signal in the position's own direction changes nothing, but that it cancels the limit order of an exit signal. An
-    opposite one closes the position; if it does so by a limit order, it opens no other. Both buy and sell signals
-    replace or cancel an entry that still waits; a signal that only closes cancels an entry of the direction that it
-    closes.
+    A signal in the position's own direction only cancels the limit order of an exit signal. An opposite one closes the
+    position; if it closes by a limit order, it opens no new position. Buy and sell signals replace or cancel an entry
+    that still waits; a signal that only closes cancels a waiting entry of the direction that it closes.
 
-    If signals do not close positions, none does anything while one is open. Without an ATR, no entry is placed whose
-    exits are counted in it: it would be without the protection asked for. Without a volatility, none is placed whose
-    size is a target of it.
+    If signals do not close positions, they do nothing while a position is open. If the bar has no ATR, no entry is
+    placed whose exits are multiples of it: it would lack the protection asked for. If the bar has no volatility, no
+    entry is placed whose size is a volatility target.
     """
     if signal in (CLOSE_LONG, CLOSE_SHORT):
         close_direction(book, 1 if signal == CLOSE_LONG else -1, close, plan)
@@ -218,7 +217,7 @@ def place_orders(book: Book, bar: int, close: float, signal: int, plan: Plan) ->
 
 @compiled
 def reprice_entry(book: Book, close: float, plan: Plan) -> None:
-    """Move the entry that waits to its distance from the close, unless it has become another kind of order."""
+    """Move the waiting entry to its distance from the close, unless it has become another kind of order."""
     if book.entry_side != 0 and book.entry_kind == plan.entry_kind:
         level = entry_level(close, book.entry_side, book.entry_kind, plan.entry_offset_rate)
         book.entry_level = entry_on_tick(level, book.entry_side, book.entry_kind, plan)

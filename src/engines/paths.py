@@ -1,14 +1,14 @@
-"""The order in which a bar's prices are taken to have come, where the bar does not tell.
+"""Assume an order of a bar's prices if the bar does not tell it.
 
-`NEAREST` takes the extreme that is nearer to the open for the first: open, high, low, close if that is the high, else
-open, low, high, close (NautilusTrader's `bar_adaptive_high_low_ordering`; with both as near, the low is the first).
+`NEAREST` assumes that the extreme nearer to the open came first: open, high, low, close if that is the high, else open,
+low, high, close (NautilusTrader's `bar_adaptive_high_low_ordering`; if both are equally near, the low is first).
 `FARTHEST` decides each uncertain bar the other way round, for checks.
 
-In the bar of a resting entry, the extreme that fills it came after the fill on either path. The other extreme did if it
-is the second one. So a limit entry whose bar reaches stop and target is stopped, because the price got worse to fill
-it, and a stop entry takes its target.
+In the bar of a resting entry, the extreme that fills it came after the fill on either path. The other extreme came
+after the fill if it is the second one. So a limit entry whose bar reaches stop and target is stopped out, because the
+price got worse to fill it, and a stop entry takes its target.
 
-Stops that follow the price follow what the bar proves, under every policy: an assumed extreme would move them without
+Trailing stops follow only prices that the bar proves, under every policy: an assumed extreme would move them without
 the bar being counted as uncertain.
 """
 
@@ -45,12 +45,12 @@ def has_late_extreme(prices: BarPrices, side: int, kind: int) -> bool:
 
 @compiled
 def favors_position(prices: BarPrices, side: int, kind: int, is_both: bool, policy: int) -> bool:
-    """Return whether what is uncertain in a bar is taken in the position's favor.
+    """Return whether an uncertain bar is decided in the position's favor.
 
     Parameters
     ----------
     side, kind
-        Of the position and of the entry that the bar's range filled; `MARKET_ENTRY` if it was open from the start.
+        The position's side and the kind of entry that the bar's range filled; `MARKET_ENTRY` if open from the start.
     is_both
         Whether stop and target may both have been reached.
     """
@@ -61,6 +61,6 @@ def favors_position(prices: BarPrices, side: int, kind: int, is_both: bool, poli
     elif is_both:
         is_favored = kind != LIMIT_ENTRY
     else:
-        # Only the target of a limit is uncertain, and only the stop of a stop: by the extreme that does not fill it.
+        # The extreme that does not fill the entry leaves only a limit's target, or a stop entry's stop, uncertain.
         is_favored = has_late_extreme(prices, side, kind) == (kind == LIMIT_ENTRY)
     return is_favored == (policy == NEAREST)

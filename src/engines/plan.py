@@ -39,13 +39,13 @@ NEVER: Final = 2**62
 
 
 TargetTable: TypeAlias = tuple[tuple[float, float, float], ...]
-"""[16, 3]: rate, portion (inf for all that is left) and age of each target; rows that are no target are NaN."""
+"""[16, 3]: rate, portion (inf for all remaining units) and age of each target; unused rows are NaN."""
 AdditionTable: TypeAlias = tuple[tuple[float, float], ...]
-"""[16, 2]: move and size of each addition; rows that are none are NaN."""
+"""[16, 2]: move and size of each addition; unused rows are NaN."""
 
 
 class Plan(NamedTuple):
-    """`TradingRules` as plain numbers; NaN and `NEVER` stand for rules not given.
+    """`TradingRules` as plain numbers; NaN and `NEVER` mean that a rule is not given.
 
     Compiled code reads them from a record with these names (`PLAN_DTYPE`).
     """
@@ -72,11 +72,11 @@ class Plan(NamedTuple):
     is_isolated: bool
     """Whether a position can lose its margin and its fee only; otherwise all cash is the margin of a short."""
     funding_rate: float
-    """What the marks of funding of a bar (`funding_marks`) are multiplied with: 0 without funding."""
+    """The rate by which a bar's funding marks (`funding_marks`) are multiplied: 0 without funding."""
     allowed_side: int
     """+1 longs only, −1 shorts only, 0 both."""
     is_filled_at_close: bool
-    """Whether market orders fill at the close that gave them; at the next open otherwise."""
+    """Whether market orders fill at the signal's own close; at the next open otherwise."""
     entry_kind: int
     entry_offset_rate: float
     entry_life_bars: int
@@ -86,7 +86,7 @@ class Plan(NamedTuple):
     take_profit_rate: float
     trailing_stop_rate: float
     uses_measures: bool
-    """Whether a figure of each bar (`measures`) is noted in the book, one of these."""
+    """Whether the book notes a figure of each bar (`measures`): at least one of the next three flags is set."""
     uses_atr: bool
     uses_volatility: bool
     uses_volume: bool
@@ -96,11 +96,11 @@ class Plan(NamedTuple):
     trailing_start_rate: float
     break_even_rate: float
     moves_stops: bool
-    """Whether a stop follows the price; asked at each bar, where the levels themselves would take a quarter longer."""
+    """Whether a stop follows the price; a flag, because testing the levels at each bar takes a quarter longer."""
     watches_margin: bool
     """Whether the distance of prices from the liquidation level is noted."""
     follows_bars: bool
-    """Whether a bar without an order changes a book with a position: one of both."""
+    """Whether a bar without an order changes a book with a position: `moves_stops` or `watches_margin`."""
     max_bars: int
     cooldown_bars: int
     exits_on_signal: bool
@@ -114,12 +114,12 @@ class Plan(NamedTuple):
     addition_count: int
     additions: AdditionTable
     most_fills: int
-    """Of one position: its entry and its last exit, and each rung once."""
+    """The most fills of one position: its entry, its last exit, and each rung once."""
     intrabar: int
-    """What an uncertain bar is taken for; see `paths`."""
+    """How an uncertain bar is decided; see `paths`."""
     tick_numerator: float
     tick_denominator: float
-    """The step of prices, their ratio; see `filters`."""
+    """The step of prices as a ratio of the two; see `filters`."""
     step_numerator: float
     step_denominator: float
     min_notional: float
@@ -135,7 +135,7 @@ _COLUMNS: Final[dict[Any, np.dtype[Any]]] = {
 
 
 def columns_of(layout: type) -> list[tuple[str, np.dtype[Any]]]:
-    """Return the columns of an array whose records compiled code reads as a class of plain numbers declares them."""
+    """Return the columns of a record array from the fields that a class of plain numbers declares."""
     return [(name, _COLUMNS[kind]) for name, kind in get_type_hints(layout).items()]
 
 
@@ -160,7 +160,7 @@ def build_plan(rules: TradingRules) -> Plan:
     tick, step = to_ratio(exchange.tick_size), to_ratio(exchange.step_size)
     targets = exits.take_profits
     if entry.additions and exits.take_profit_rate is not None:
-        targets = (TakeProfit(rate=exits.take_profit_rate),)  # so that it follows the mean entry price
+        targets = (TakeProfit(rate=exits.take_profit_rate),)  # as a rung, it follows the mean entry price
     return Plan(
         fee_rate=float(rules.taker_rate),
         maker_fee_rate=float(rules.maker_rate),

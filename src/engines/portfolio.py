@@ -90,9 +90,9 @@ def run_portfolio(
 def join_times(times_ms: Sequence[Counts]) -> Counts:
     """Return the times [t], ascending, that are in any of these ascending arrays, each once."""
     if all(np.array_equal(own, times_ms[0]) for own in times_ms):
-        return times_ms[0].copy()  # a read-only array would be another type to compile for
+        return times_ms[0].copy()  # numba would compile again for the type of a read-only array
     every = np.concatenate(times_ms)
-    every.sort(kind="stable")  # which merges what is in order already
+    every.sort(kind="stable")  # a stable sort merges runs that are already in order
     return every[np.flatnonzero(np.diff(every, prepend=every[0] - 1))]
 
 
@@ -127,7 +127,7 @@ def _isolate(plan: Plan, rules: TradingRules, most_open: int) -> Plan:
 def _join(
     bars: Sequence[Bars], signals: Sequence[Signals], rules: Sequence[TradingRules], rank: Rank, rank_bars: int
 ) -> Market:
-    """Return the bars of all symbols, and what is read of each, one symbol after another."""
+    """Return the bars of all symbols and the figures that are read of each bar, one symbol after another."""
     measures = [measure_bars(own, given) for own, given in zip(bars, rules, strict=True)]
     ranks = [] if rank is Rank.LISTED else [measure_rank(own, rank, rank_bars) for own in bars]
     return Market(
@@ -144,7 +144,7 @@ def _join(
 
 
 def measure_rank(bars: Bars, rank: Rank, rank_bars: int) -> Floats:
-    """Return the rank [n] of a signal at each bar, from the bars up to it; NaN where these are fewer than asked.
+    """Return the rank [n] of a signal at each bar, from the bars up to it; NaN if there are too few of them.
 
     VOLUME is the traded value (close × volume) of the last `rank_bars` bars, MOMENTUM the close ÷ that of `rank_bars`
     bars before − 1.
@@ -159,7 +159,7 @@ def measure_rank(bars: Bars, rank: Rank, rank_bars: int) -> Floats:
 
 
 def _conclude(bars: Bars, portfolio: Portfolio, number: int, starts: Counts, written: Written) -> SymbolRun:
-    """Return what one symbol did."""
+    """Return the run of one symbol."""
     book, seat = portfolio.books[number], portfolio.seats[number]
     first = int(seat["end"]) - len(bars)
     rows = slice(first, first + len(bars))

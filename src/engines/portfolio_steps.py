@@ -3,22 +3,21 @@
 At each time at which any symbol has a bar, for the symbols that have one, in this order:
 
 1. at the open, funding is paid, then market orders that close are filled, then those that enter;
-2. inside the bar, first the entries that wait in the market, those first whose level the open has passed, each with
-   what its position does in the rest of the bar; then the positions that were open before. A bar does not tell what
-   came first in another symbol, so the cash and the places that an exit frees here are there for other symbols from
-   the close on only;
+2. inside the bar, resting entries are filled, first those whose level the open has passed; each new position goes
+   through the rest of the bar at once. Then the positions that were open before are traded. The bars do not tell which
+   symbol's fill came first, so other symbols can use the cash and the places that an exit frees only from the close on;
 3. at the close, funding is paid and the strategies' signals place orders; with `SAME_CLOSE` market orders that close
    are filled, then those that enter.
 
-Of several entries in one of these steps the best rank goes first, then the symbol that is listed first. An entry beyond
-`max_open`, or without cash, is refused: it is removed and counted.
+If one of these steps has several entries, the best rank goes first, then the symbol that is listed first. An entry
+beyond `max_open`, or without cash, is refused: it is removed and counted.
 
-Each symbol has a book of its own (`book.py`), and each position is isolated: it can lose its margin (its value
-÷ leverage) and the fee only, a short without leverage too. The cash that no position holds is common. Sizes that are
+Each symbol has a book of its own (`book.py`), and each position is isolated, even a short without leverage: it can lose
+only its margin (its value ÷ leverage) and the fee. All symbols share the cash that no position holds. Sizes that are
 fractions are fractions of the equity of the portfolio: that cash, and all positions at their last known price (the open
-in 1 and 2, the close in 3).
+in steps 1 and 2, the close in step 3).
 
-A symbol without a bar at some time is not touched then, and its position is worth what it was at its last close.
+A symbol without a bar at some time is left alone then, and its position keeps the value of its last close.
 """
 
 from __future__ import annotations
@@ -62,8 +61,8 @@ class Market(NamedTuple):
 
 
 class Portfolio(NamedTuple):
-    """What a step changes, by symbol [s] but for the fills: those of a book begin where its `fill_count` points at
-    first. Bars are counted by rows of the market. `queue` is room to order symbols in."""
+    """The state that steps change, by symbol [s] except for the fills: a book's fills begin at the initial value of its
+    `fill_count`. Bar numbers are rows of the market. `queue` is scratch space to sort symbols in."""
 
     seats: NDArray[np.void]
     books: NDArray[np.void]
@@ -73,7 +72,7 @@ class Portfolio(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What a run writes: by time [t] the balances of the portfolio, by row [n] the position and profit of a symbol."""
+    """The output of a run: the portfolio's balances at each time [t], each symbol's position and profit by row [n]."""
 
     equity: Floats
     cash: Floats
@@ -84,7 +83,7 @@ class Written(NamedTuple):
 
 @compiled
 def hold_back(portfolio: Portfolio, symbol: int, till: Till, before: float, fills_before: int, was_open: bool) -> None:
-    """Hold back from other symbols what exits inside the bar have freed: cash that was spent is spent for this bar.
+    """Hold back from other symbols the cash and places that exits inside the bar have freed, until the bar's close.
 
     `before` is the cash that the symbol could spend, `fills_before` the number of its fills before.
     """
@@ -104,7 +103,7 @@ def hold_back(portfolio: Portfolio, symbol: int, till: Till, before: float, fill
 
 @compiled
 def lend_for_entry(portfolio: Portfolio, symbol: int, till: Till) -> None:
-    """Give the common cash to a flat book whose entry may be filled, and tell it what the other positions are worth."""
+    """Give the common cash to a flat book whose entry may be filled, and set the value of the other positions in it."""
     book, total = portfolio.books[symbol], 0.0
     for other in range(portfolio.seats.size):
         if other != symbol and portfolio.books[other].position != 0.0:
@@ -135,7 +134,7 @@ def prices_of(seat: Seat) -> BarPrices:
 
 @compiled
 def enter_inside(portfolio: Portfolio, symbol: int, till: Till) -> None:
-    """Take a flat symbol whose entry waits in the market through the range of its bar."""
+    """Trade a flat symbol with a resting entry through the range of its bar."""
     seat, book, prices = portfolio.seats[symbol], portfolio.books[symbol], prices_of(portfolio.seats[symbol])
     seat.has_traded = 1
     if not has_place(till):
@@ -160,7 +159,7 @@ def goes_before(rank: float, other: float) -> bool:
 
 @compiled
 def enqueue(portfolio: Portfolio, count: int, symbol: int) -> int:
-    """Insert a symbol into a queue of `count`, the best rank first, of equals the first listed; return its length."""
+    """Insert a symbol into a queue of `count`, best rank first, ties as listed; return the new length."""
     queue, seats = portfolio.queue, portfolio.seats
     place = count
     while place > 0 and goes_before(seats[symbol].entry_rank, seats[queue[place - 1]].entry_rank):
@@ -172,7 +171,7 @@ def enqueue(portfolio: Portfolio, count: int, symbol: int) -> int:
 
 @compiled
 def fill_market_orders(portfolio: Portfolio, till: Till) -> None:
-    """Fill the market orders of the symbols that have a bar at their marks, exits before entries."""
+    """Fill at their mark the market orders of the symbols that have a bar, exits before entries."""
     waiting = 0
     for symbol in range(portfolio.seats.size):
         seat, book, plan = portfolio.seats[symbol], portfolio.books[symbol], portfolio.plans[symbol]
@@ -189,7 +188,7 @@ def fill_market_orders(portfolio: Portfolio, till: Till) -> None:
 
 @compiled
 def fill_waiting_entries(portfolio: Portfolio, till: Till, are_passed: bool) -> None:
-    """Take the flat symbols whose entries wait in the market through their ranges: those whose level the open has
+    """Trade the flat symbols with resting entries through the ranges of their bars: those whose level the open has
     passed, or the others."""
     waiting = 0
     for symbol in range(portfolio.seats.size):
@@ -203,7 +202,7 @@ def fill_waiting_entries(portfolio: Portfolio, till: Till, are_passed: bool) -> 
 
 @compiled
 def trade_held(portfolio: Portfolio, symbol: int, till: Till) -> None:
-    """Take a position that was open before through the range of its bar."""
+    """Trade a position that was open before through the range of its bar."""
     seat, book, plan = portfolio.seats[symbol], portfolio.books[symbol], portfolio.plans[symbol]
     prices = prices_of(seat)
     if has_event(book, seat.row, prices, 0):
@@ -330,7 +329,7 @@ def write_balances(portfolio: Portfolio, number: int, till: Till, written: Writt
 def simulate_portfolio(
     times_ms: Counts, market: Market, portfolio: Portfolio, tills: NDArray[np.void], written: Written
 ) -> None:
-    """Run the portfolio through the times [t], ascending, at which any symbol has a bar, and write what it does."""
+    """Run the portfolio through the times [t], ascending, at which any symbol has a bar, and write the results."""
     till = tills[0]
     for number in range(times_ms.size):
         open_bars(portfolio, market, times_ms[number], till)

@@ -89,7 +89,7 @@ def close_position(
 ) -> None:
     """Close the whole position at `market_price` with the costs of `terms`, and cancel its orders.
 
-    If that would leave nothing of its margin, it is liquidated at its bankruptcy price instead; so is any position that
+    If that would use up its margin, the position is liquidated at its bankruptcy price instead. So is any position that
     is liquidated without leverage: a short, or a long that owes funding.
     """
     if plan.watches_margin:
@@ -165,7 +165,7 @@ def size_at(book: Book, side: int, price: float, fee_rate: float, budget: float,
 def size_moved(
     book: Book, side: int, market_price: float, terms: Costs, moving: float, budget: float, units: float, plan: Plan
 ) -> Purchase:
-    """Return the size at the price to which a fill of `moving` units moves the market's; see `size_at`."""
+    """Return the size at the price to which a fill of `moving` units moves the market price; see `size_at`."""
     slippage = terms.slippage_rate + volume_impact(terms, moving, book.bar_volume)
     return size_at(book, side, slipped_price(market_price, side, slippage), terms.fee_rate, budget, units, plan)
 
@@ -174,10 +174,10 @@ def size_moved(
 def fit_volume(
     book: Book, side: int, market_price: float, terms: Costs, wanted: Purchase, budget: float, units: float, plan: Plan
 ) -> Purchase:
-    """Return what the bar's volume allows of the purchase `wanted` at the price before its impact; see `size_at`.
+    """Return the part of the purchase `wanted`, sized before impact, that the bar's volume allows; see `size_at`.
 
-    It is the largest quantity that is no more than its share of the volume, than `wanted`, and than the size at the
-    price that it moves to itself: a dearer price buys less, and what is less moves it less.
+    It is the largest quantity that exceeds neither its share of the volume, nor `wanted`, nor the size at the price
+    after its own impact: a higher price buys less, and a smaller quantity moves the price less.
     """
     most = wanted.quantity
     if plan.cuts_to_volume:
@@ -188,7 +188,7 @@ def fit_volume(
     quantity, size = most, size_moved(book, side, market_price, terms, most, budget, units, plan)
     if size.quantity < most:
         low, high, quantity = 0.0, most, most / 2
-        while low < quantity < high:  # until no number is left between them: some 60 steps
+        while low < quantity < high:  # until no float64 lies between them: about 60 steps
             size = size_moved(book, side, market_price, terms, quantity, budget, units, plan)
             if size.quantity >= quantity:
                 low = quantity
@@ -274,9 +274,9 @@ def fill_exits(
     """Fill the stop or the target that the position reaches in the bar; if the bar is ambiguous, the policy chooses.
 
     `proven` are the prices that certainly came while the position was open, `prices` those that may have; they are
-    equal if the position was open from the start. `kind` is that of the entry that this bar's range filled,
-    `MARKET_ENTRY` without one. The bar is ambiguous if both orders may be reached, or one only by a price that is not
-    proven. Then the stop fills and the target does not, or the other way round if the policy favors the position.
+    equal if the position was open from the start. `kind` is the kind of the entry that this bar's range filled, or
+    `MARKET_ENTRY`. The bar is ambiguous if both orders may be reached, or if only an unproven price reaches one. Then
+    the stop fills and the target does not, or the other way round if the policy favors the position.
     """
     direction = get_direction(book.position)
     may_stop = reaches_stop(worst_of(prices, direction), book.stop_level, direction)
@@ -296,8 +296,8 @@ def fill_exits(
 def move_stops(book: Book, prices: BarPrices, plan: Plan) -> None:
     """Note the worst price, and tighten the stops that follow the best one; they can be hit from the next bar on.
 
-    `prices` are those that certainly came while the position was open. The break-even stop moves once the price has
-    also passed its level: it would close the position at once otherwise.
+    `prices` are those that certainly came while the position was open. The break-even stop moves only once the price
+    has passed its level too: otherwise it would close the position at once.
     """
     if plan.follows_bars and book.position != 0.0:
         direction = get_direction(book.position)

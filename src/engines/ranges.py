@@ -1,4 +1,4 @@
-"""The average true ranges that distances of exits are counted in."""
+"""Compute the average true range, the unit of some exits' distances."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ NO_RANGES: Final[Prices] = freeze(np.empty(0), np.float64)
 
 
 def atr_bars_of(exits: Exits) -> int:
-    """Return the length of the ATR that the exits ask for; 0 if none does."""
+    """Return the length of the ATR that the exits use; 0 if none uses it."""
     return exits.atr.bars if exits.atr.is_used else 0
 
 
 def measure_ranges(columns: Sequence[Prices], length: int) -> Prices:
     """Return Wilder's ATR [n] of high, low and close; NaN in the first `length` bars. A length of 0 gives `NO_RANGES`.
 
-    Each value reads the bars up to its own. Both are read-only: compiled code would be compiled again for another kind.
+    Each value reads the bars up to its own. The result is read-only: numba would compile again for a writable array.
     """
     return freeze(INDICATORS["atr"].compute(columns, length), np.float64) if length else NO_RANGES

@@ -17,4 +17,4 @@ ENGINES: Final[Mapping[EngineName, Engine]] = MappingProxyType(
         EngineName.EVENT_DRIVEN: EventDrivenEngine(),
     }
 )
-"""They keep nothing between two runs, so that all threads share them."""
+"""Engines keep no state between runs, so all threads share them."""

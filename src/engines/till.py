@@ -1,4 +1,4 @@
-"""The common cash of a portfolio, and what each of its symbols has of it."""
+"""The common cash of a portfolio, and each symbol's part of it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from src.engines.plan import columns_of
 
 
 class Seat:
-    """What is known of one symbol at the current step, and its part of the shared cash; layout of `SEAT_DTYPE`."""
+    """The state of one symbol at the current step, and its part of the shared cash; layout of `SEAT_DTYPE`."""
 
     following: int
     """The row of its next bar; its last one is before `end`."""
     end: int
     is_present: int
-    """1 if it has a bar at this time, which is at `row`:"""
+    """1 if it has a bar at this time; `row` is that bar's row."""
     row: int
     open: float
     high: float
@@ -29,27 +29,27 @@ class Seat:
     funding_rate: float
     """The sum of the rates of funding inside the bar."""
     bar_rank: float
-    """That of a signal at this bar; NaN if it is not known, or the symbols' order counts."""
+    """The rank of a signal at this bar; NaN if it is unknown, or if the order of the symbols decides."""
     mark: float
     """The price at which its position is valued."""
     own_cash: float
-    """The cash of its position; negative by what that has borrowed."""
+    """The cash of its position; negative by the amount that the position has borrowed."""
     drawn: float
-    """What it has taken out of the common cash in all."""
+    """The total that it has taken out of the common cash."""
     entry_rank: float
     """The rank at its last signal."""
     refused_entries: int
     has_traded: int
-    """1 if it was flat before this bar's range and has gone through it."""
+    """1 if it was flat before this bar's range and has already been traded through it."""
 
 
 class Till:
-    """What all symbols share; layout of `TILL_DTYPE`."""
+    """The state that all symbols share; layout of `TILL_DTYPE`."""
 
     cash: float
     """The cash that no position holds."""
     held_cash: float
-    """What of it exits have freed inside this bar: no other symbol can have it yet."""
+    """The part of `cash` that exits have freed inside this bar: other symbols cannot use it yet."""
     open_positions: int
     held_places: int
     """Positions that were closed inside this bar: their places are not free yet."""
@@ -74,12 +74,12 @@ def hand_out(seat: Seat, book: Book, till: Till) -> None:
 
 @compiled
 def take_back(seat: Seat, book: Book, till: Till, was_open: bool) -> None:
-    """Take the cash that the position does not hold back from a book after its step."""
+    """Return to the common cash what the position does not hold, after a book's step."""
     before, is_open = till.cash - till.held_cash, book.position != 0.0
     free = book.outside_cash if is_open else book.cash
     if not is_open:
         seat.own_cash = 0.0
-    elif free != before or book.cash != before + seat.own_cash:  # else rounding would add up from step to step
+    elif free != before or book.cash != before + seat.own_cash:  # otherwise rounding would add up over steps
         seat.own_cash = book.cash - free
     till.cash = free + till.held_cash
     till.open_positions += int(is_open) - int(was_open)
@@ -88,7 +88,7 @@ def take_back(seat: Seat, book: Book, till: Till, was_open: bool) -> None:
 
 @compiled
 def value_of(seat: Seat, book: Book) -> float:
-    """Return what a symbol's position is worth, its own cash included: 0 if there is none."""
+    """Return the value of a symbol's position, its own cash included; 0 without a position."""
     return mark_to_market(seat.own_cash, book.position, seat.mark)
 
 
@@ -100,7 +100,7 @@ def has_place(till: Till) -> bool:
 
 @compiled
 def refuse(seat: Seat, book: Book) -> None:
-    """Remove an entry that `max_open` leaves no room for."""
+    """Remove an entry that would exceed `max_open`."""
     book.entry_side = 0
     seat.refused_entries += 1
 

@@ -1,8 +1,8 @@
 """The vectorized engine: vectorbt's array-level simulation, on the bars with an order.
 
 vectorbt's documented path (`Portfolio.from_signals`) spends nearly all of its time on Python objects; its `dispatch`
-layer is the same arithmetic on plain arrays. Without stops, a bar without a signal changes nothing, so only bars with a
-signal are simulated, and the balances are carried forward in between.
+layer does the same arithmetic on plain arrays. Without stops, a bar without a signal changes nothing. So only bars with
+a signal are simulated, and the balances are carried forward in between.
 
 The dispatch layer checks and converts about forty arguments at every call, so the compiled function below it
 (`vectorbt_rust`) is called directly, with the same arguments. It needs only vectorbt's types.
@@ -26,8 +26,8 @@ from src.engines.ledger import carry_forward, cash_after_fills, check_growth, pa
 from src.engines.vectorbt_types import load_record_types
 
 _SMALLEST_ORDER = 3e-12
-"""Units. vectorbt treats less than 1e-12 as no position: it would buy such amounts and could not sell them. With its
-tolerance of 1e-12 this rejects entries below 2e-12, as the event-driven engine does."""
+"""Units. vectorbt treats less than 1e-12 as no position: it would buy such amounts and could not sell them. Combined
+with its tolerance of 1e-12, this limit rejects entries below 2e-12, as the event-driven engine does."""
 
 # vectorbt's codes (vectorbt.portfolio.enums).
 _BUY: Final = 0
@@ -101,7 +101,7 @@ class VectorizedEngine:
         order_bars, actions, prices = _orders(bars, signals, rules.fill)
         records = _simulate(actions, prices, rules)
         fills = _fills(records, order_bars, bars.open_time_ms)
-        # Copies, because a view of a column is contiguous if it has one row or none: another type to compile for.
+        # Copies, because a column view of one row or none is contiguous, a type that numba would compile for again.
         columns = (fills[name].copy() for name in ("side", "quantity", "price", "fee"))
         cash_left = cash_after_fills(rules.initial_cash, *columns)
         check_growth(cash_left)

@@ -1,8 +1,8 @@
-"""The trailing volatility that a volatility target is divided by.
+"""Compute the trailing volatility, by which a volatility target is divided.
 
 It is the standard deviation (ddof 1) of the log returns from close to close of the bars that opened in the 30 days up
-to the bar's own open, times the root of the bars of a year without pauses (365 days ÷ the interval). The number of bars
-per year that metrics may count from all bars of a run would look ahead.
+to the bar's own open, times the square root of the bars of a year without pauses (365 days ÷ the interval). The number
+of bars per year that metrics count from all bars of a run would look ahead.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def _merge(one: Spread, other: Spread) -> Spread:
 def _deviations(times: NDArray[np.int64], returns: Floats, window: int, least: int, found: Floats) -> None:
     """Write the deviation of the returns of each bar's window into `found`.
 
-    The window is a queue of two parts: the spreads of the older one are known from each of its bars to its end, that of
-    the newer one as a whole. Nothing is subtracted, so that a calm window after a jump has no rest of the jump.
+    The window is a queue of two parts. The older part stores the spread from each of its bars to its end; the newer
+    part, one spread of all its bars. Nothing is subtracted, so a jump leaves no residue in the calm windows after it.
     """
     older = np.zeros((times.size, 3))
     oldest, middle, newer = 1, 1, Spread(0.0, 0.0, 0.0)

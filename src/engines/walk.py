@@ -1,15 +1,15 @@
 """Walk a position with rungs through a bar: from the open to one extreme, to the other, and to the close.
 
-On each way the orders fill in the order of their levels, and the levels move with the mean entry price on the way.
-Which extreme came first is not known. A stop that is reached first leaves less than a target, so `PESSIMISTIC` goes to
-the worse extreme first, `OPTIMISTIC` to the better one. With additions this need not be so (an addition and then a
-target give more than the target alone): then `PESSIMISTIC` takes the way that leaves less equity at the close,
-`OPTIMISTIC` the other one. `NEAREST` goes to the extreme nearer to the open first (see `paths`). A bar whose two ways
+On each leg the orders fill in the order of their levels, and the levels move with the mean entry price. It is not known
+which extreme came first. A stop that is reached first leaves less equity than a target, so `PESSIMISTIC` goes to the
+worse extreme first, `OPTIMISTIC` to the better one. With additions the reverse can be true (an addition and then a
+target give more than the target alone). Then `PESSIMISTIC` takes the path that leaves less equity at the close,
+`OPTIMISTIC` the other one. `NEAREST` goes to the extreme nearer to the open first (see `paths`). A bar whose two paths
 differ is counted as ambiguous.
 
-In the bar of an entry that was filled inside it, one extreme may have come before the fill. `PESSIMISTIC` goes there
-first if it is the worse one, and not at all if it is the better one; `OPTIMISTIC` the other way round. `NEAREST` goes
-on along its path (see `walk_nearest`).
+If the entry was filled inside the bar, one extreme may have come before the fill. `PESSIMISTIC` goes there first if it
+is the worse one, and not at all if it is the better one; `OPTIMISTIC` does the opposite. `NEAREST` continues along its
+path (see `walk_nearest`).
 """
 
 from __future__ import annotations
@@ -70,14 +70,14 @@ from src.engines.rungs import PORTION, SIZE, next_addition, next_target, watch_r
 
 
 class Path(NamedTuple):
-    """The extremes of a bar in the order in which a walk goes there; both the same if it goes to one only."""
+    """The extremes of a bar in the order in which a walk visits them; equal if it visits only one."""
 
     first: float
     second: float
 
 
 class Memory(NamedTuple):
-    """What a walk may change of a book, but for the count of ambiguous bars."""
+    """The fields of a book that a walk may change, except for the count of ambiguous bars."""
 
     cash: float
     outside_cash: float
@@ -106,7 +106,7 @@ class Memory(NamedTuple):
 
 @compiled
 def remember(book: Book) -> Memory:
-    """Return what a walk may change."""
+    """Return the fields that a walk may change."""
     return Memory(
         book.cash,
         book.outside_cash,
@@ -155,7 +155,7 @@ def restore(book: Book, memory: Memory) -> None:
 
 @compiled
 def place_stops(book: Book, direction: int, plan: Plan) -> None:
-    """Place the stops anew, the trailing stop where it was; the break-even stop must be reached anew."""
+    """Place the stops anew; the trailing stop keeps its level, and the break-even stop must be triggered again."""
     book.stop_level = math.nan
     tighten_stop(book, direction, stop_below(book.entry_price, direction, plan.stop_loss_rate, plan), STOP_LOSS)
     if plan.uses_atr:
@@ -190,7 +190,7 @@ def take_portion(
         book.outside_cash = book.cash - own_cash * (1.0 - quantity / held)
     book.position += side * quantity
     if book.stop_reason == LIQUIDATION:
-        # A short without leverage has all cash as its margin: it has more for each unit that is left.
+        # The margin of a short without leverage is all cash, so each remaining unit now has more of it.
         place_stops(book, -side, plan)
 
 
@@ -198,7 +198,7 @@ def take_portion(
 def cash_for_addition(book: Book, price: float, plan: Plan) -> float:
     """Return what an addition may spend on margin and fee.
 
-    All cash is the margin of a short that is not isolated: its value and that of what it adds may not exceed equity.
+    All cash is the margin of a short that is not isolated: its value plus the addition's may not exceed the equity.
     """
     if plan.is_isolated:
         return book.outside_cash
@@ -261,7 +261,7 @@ def add_units(
 def walk_to(book: Book, fills: NDArray[np.void], bar: int, here: float, there: float, plan: Plan) -> None:
     """Fill what the price reaches between `here` and `there`, nearest first.
 
-    What `here` has passed is filled there, at once: the stop first, then targets, then additions.
+    Orders whose level `here` has passed are filled there at once: the stop first, then targets, then additions.
     """
     made, taken, costs = made_limit(costs_of(plan)), taken_limit(costs_of(plan)), costs_of(plan)
     while book.position != 0.0:
@@ -340,8 +340,9 @@ def walk_nearest(
 ) -> None:
     """Walk the rest of `NEAREST`'s path after an entry inside the bar, and count the bar if another path differs.
 
-    The path goes to the extreme that filled the entry, and then to the other one if that is the later one. The others
-    go to it before, or leave it out where this one goes there. `FARTHEST` walks the first of them that differs.
+    The path goes to the extreme that filled the entry, and then to the other extreme if that came later. The
+    alternative paths go to the other extreme first, or leave it out if this path visits it. `FARTHEST` walks the first
+    alternative that differs.
     """
     before, direction = remember(book), get_direction(book.position)
     later = path_of(proven, prices, direction, kind != LIMIT_ENTRY)

@@ -1,4 +1,4 @@
-"""Make up feature rows, always the same, on which a model file is tried at upload."""
+"""Generate fixed feature rows on which a model file is tried at upload."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decide which rows a model predicts; the sandbox's child applies this rule, and the server applies it again."""
+"""Decide which rows a model predicts; both the sandbox's child and the server apply this rule."""
 
 from __future__ import annotations
 

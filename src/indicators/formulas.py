@@ -1,4 +1,4 @@
-"""Put indicators together from windows, recursions and TA-Lib; each takes columns [n] and numbers, returns [n]."""
+"""Build indicators from windows, recursions and TA-Lib; each takes columns [n] and numbers, and returns [n]."""
 
 # mypy: disable-error-code="no-any-return"
 # Functions that numba compiles have no type once they are decorated.
@@ -27,7 +27,7 @@ from src.indicators.windows import (
 )
 
 TWO_AVERAGES = 1.15
-"""How much longer an average of an average remembers: until (1 − w)^m (1 + m w) ≤ 1e-12 takes 13 % more bars."""
+"""How much longer an average of an average remembers: (1 − w)^m (1 + m w) ≤ 1e-12 takes 13 % more bars."""
 
 
 def forget_exponential(length: int, *_: float) -> int:
@@ -52,10 +52,10 @@ def forget_keltner(length: int, multiplier: float, atr_length: int) -> int:
 
 
 def forget_supertrend(length: int, multiplier: float) -> int | None:
-    """Count the bars of the average range and those of two reversals, which make both bands forget their start.
+    """Return the bars after which both bands have forgotten their start: those of the average range and two reversals.
 
-    No number of bars is certain to have them: 25 multiplier² were enough on 60 random walks and on BTCUSDT, by hours
-    and by days. Beyond a multiplier of 20 reversals are too rare to wait for.
+    No number of bars is certain to contain two reversals: 25 multiplier² bars were enough on 60 random walks and on
+    hourly and daily BTCUSDT. Beyond a multiplier of 20, reversals are too rare to wait for.
     """
     return None if multiplier > 20 else forget_wilder(length) + int(np.ceil(25 * multiplier**2))
 
@@ -90,7 +90,7 @@ def macd_hist(x: Series, fast: int, slow: int, signal: int) -> Series:
 
 
 def _macd(x: Series, fast: int, slow: int) -> Series:
-    # Read-only, as the bars: one compiled version of the averages.
+    # Read-only like the bars, so that numba compiles one version of the averages.
     return freeze(difference_of_averages(x, fast, slow), np.float64)
 
 
@@ -137,7 +137,7 @@ def mfi(high: Series, low: Series, close: Series, volume: Series, length: int) -
     typical = _typical(high, low, close)
     change = np.diff(typical, prepend=np.nan)
     flow = typical * volume
-    # change × 0 is NaN if the price before is missing, so that the first bar of a run has no flow.
+    # change × 0 is NaN if the previous price is missing, so the first bar of a run has no flow.
     rises = rolling_sum(np.where(change > 0, flow, change * 0), length)
     falls = rolling_sum(np.where(change < 0, flow, change * 0), length)
     return 100 * rises / (rises + falls)
@@ -158,7 +158,7 @@ def vwap(high: Series, low: Series, close: Series, volume: Series, time_ms: Seri
 def rolling_vwap(high: Series, low: Series, close: Series, volume: Series, length: int) -> Series:
     typical = _typical(high, low, close)
     mean = rolling_sum(typical * volume, length) / rolling_sum(volume, length)
-    # A mean lies between its values; rounding may leave that of equal ones beside them.
+    # A mean lies between its values, but rounding may move the mean of equal values off them.
     return np.clip(mean, rolling_min(typical, length), rolling_max(typical, length))
 
 

@@ -24,8 +24,8 @@ MAX_MAGNITUDE: Final = 1e100
 """Larger numbers count as missing, so that products of two columns and squares do not overflow."""
 
 NEGLIGIBLE: Final = 1e-12
-"""The weight below which the first values are ignored: 1/100 of the promised 1e-10, because they may be many times as
-large as the later ones."""
+"""The weight below which the first values are ignored: 1/100 of the promised 1e-10, because they may be many times
+larger than later values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,17 +127,17 @@ class Indicator:
         return self.count_lookback(*self.complete(values))
 
     def memory(self, *values: float) -> int | None:
-        """Return after how many further bars the start of the history changes values by less than 1e-10 of them.
+        """Return the further bars after which the start of the history changes values by less than 1e-10 of them.
 
-        0 if only the last `lookback` + 1 bars count, None if the start never stops to count. A value near 0 that is
-        the difference of two averages (macd) is compared with the averages.
+        0 if only the last `lookback` + 1 bars count, None if the start always counts. If the value is a difference of
+        two averages near 0 (macd), the change is relative to the averages.
         """
         return self.count_memory(*self.complete(values))
 
     def compute(self, columns: Sequence[NDArray[np.float64]], *values: float) -> Series:
         """Return the indicator [n], NaN if missing: never infinite; the columns [n] are not changed.
 
-        A NaN, an infinity or a number beyond `MAX_MAGNITUDE` in a column makes the bar a missing one. After it, the
+        A NaN, an infinity or a number beyond `MAX_MAGNITUDE` in a column makes the bar a missing bar. After it, the
         indicator starts again as if the history began there.
 
         Raises InvalidInput as `check`; ValueError if the columns are not as many as `self.columns` or differ in length.
@@ -173,7 +173,7 @@ def _to_series(column: NDArray[np.float64]) -> Series:
 def _only_complete_rows(columns: list[Series]) -> list[Series]:
     """Return the columns with NaN in all of them at bars at which one is missing, all read-only.
 
-    numba compiles a function anew for arrays that can be written to, so the warm-up would miss half of them.
+    numba compiles a function again for writable arrays, so the warm-up would miss half of the functions.
     """
     if not all(map(_is_complete, columns)):
         is_present = np.logical_and.reduce([np.abs(column) <= MAX_MAGNITUDE for column in columns])
@@ -183,13 +183,13 @@ def _only_complete_rows(columns: list[Series]) -> list[Series]:
 
 def _is_complete(column: Series) -> bool:
     """Return whether no value is missing: two passes without a copy, several times as fast as marking each bar."""
-    # The least and the greatest are NaN if one value is, which fails the comparison.
+    # Minimum and maximum are NaN if any value is NaN, and then the comparison fails.
     least, greatest = np.minimum.reduce(column, initial=0.0), np.maximum.reduce(column, initial=0.0)
     return bool(least >= -MAX_MAGNITUDE and greatest <= MAX_MAGNITUDE)
 
 
 def bars_to_forget(weight: float) -> int:
-    """Return after how many bars a mean that gives `weight` to each new value has forgotten its first one.
+    """Return the bars after which a mean that gives `weight` to each new value has forgotten its first value.
 
     (1 − weight)^bars ≤ `NEGLIGIBLE`.
     """

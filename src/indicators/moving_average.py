@@ -10,7 +10,7 @@ _SPLITTER = 134_217_729.0
 """2^27 + 1: splits a double into two halves of 26 bits (Dekker 1971)."""
 
 _BLOCK = 64
-"""Bars that are summed before they are divided: the divisions, which do not wait for each other, run four at once."""
+"""Bars that are summed before they are divided: independent divisions run four at a time."""
 
 
 @njit(cache=True, nogil=True)
@@ -28,7 +28,7 @@ def simple_moving_average(values: NDArray[np.float64], window: int) -> NDArray[n
     present = 0  # values since the last NaN
     for start in range(0, n, _BLOCK):
         size = min(_BLOCK, n - start)
-        # Errors of large values that have left the window would take digits of later errors.
+        # Without this, errors of large values that have left the window would cost later errors digits.
         high, low = _add(high, low)
         for k in range(size):
             value = values[start + k]
@@ -38,7 +38,7 @@ def simple_moving_average(values: NDArray[np.float64], window: int) -> NDArray[n
                 continue
             present += 1
             leaving = values[start + k - window] if present > window else 0.0
-            # One addition alone waits for the bar before: that of the change to the sum.
+            # Only one addition depends on the previous bar: adding the change to the sum.
             change, error = _add(value, -leaving)
             high, lost = _add(high, change)
             low += error + lost

@@ -1,4 +1,4 @@
-"""Compute indicators whose value carries something over from bar to bar; each starts again after a missing value."""
+"""Compute indicators that carry state from bar to bar; each starts again after a missing value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DAY_MS = float(DAY_MS)
 
 @njit(cache=True, nogil=True)
 def exponential_moving_average(values: Series, window: int) -> Series:
-    """Return the average [n] that moves by 2 ÷ (window + 1) of the way to each value, from the mean of the first ones.
+    """Return the average [n] that moves 2 ÷ (window + 1) of the way to each value; it starts at the first values' mean.
 
     The average of equal values is that value, bit for bit.
     """
@@ -46,9 +46,9 @@ def exponential_moving_average(values: Series, window: int) -> Series:
 
 @njit(cache=True, nogil=True)
 def difference_of_averages(values: Series, fast: int, slow: int) -> Series:
-    """Return the exponential average of `fast` less that of `slow` [n], fast < slow; each as above, to the bit.
+    """Return the exponential average of `fast` minus that of `slow` [n], fast < slow; each as above, to the bit.
 
-    In one pass, because each average waits for its own bar before and not for the other.
+    One pass computes both, because each average depends only on its own previous value.
     """
     n = values.size
     result = np.full(n, np.nan)
@@ -96,7 +96,7 @@ def mean_price_of_day(price: Series, volume: Series, time_ms: Series) -> Series:
         units += volume[t]
         low, high = min(low, price[t]), max(high, price[t])
         if units > 0.0:
-            # Rounding may leave the mean of equal prices beside them.
+            # Rounding may move the mean of equal prices off them.
             result[t] = min(max(turnover / units, low), high)
     return result
 
@@ -105,8 +105,8 @@ def mean_price_of_day(price: Series, volume: Series, time_ms: Series) -> Series:
 def follow_trend(high: Series, low: Series, close: Series, true_range: Series, multiplier: float) -> Series:
     """Return the supertrend line [n]: the lower band in a rise, the upper band in a fall.
 
-    A band stays where it is until the middle price takes it on, or a close has passed it. The first bar counts as a
-    fall, as in TradingView's `ta.supertrend`.
+    A band stays where it is until the middle price moves it on, or until a close has passed it. The first bar counts as
+    a fall, as in TradingView's `ta.supertrend`.
     """
     n = close.size
     result = np.full(n, np.nan)

@@ -1,4 +1,4 @@
-"""Call TA-Lib so that missing values and flat prices give no wrong numbers.
+"""Call TA-Lib so that missing values and flat prices do not give wrong numbers.
 
 TA-Lib makes everything after a NaN NaN, and returns 0 or 50 for 0 ÷ 0. Its running sums (SMA, WMA, MFI), seeds (EMA:
 0.10000000000000003 for a price of 0.1) and one-pass deviations (STDDEV, BBANDS, CCI) are not exact enough: those

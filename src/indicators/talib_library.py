@@ -1,8 +1,8 @@
 """Load TA-Lib's functions in C, without its Python package.
 
 `import talib` loads pandas, which nothing else needs while the service starts: 0.35 s of processor time and 40 MB in
-each worker. Its functions then look for pandas in each argument. The package's own extension module is linked with
-TA-Lib, so the functions are found through it; they get the same numbers as `talib` gives them, and release the GIL.
+each worker. Its functions then test each argument for pandas types. The package's own extension module is linked with
+TA-Lib, so this module finds the functions through it. They get the same inputs as from `talib`, and release the GIL.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _address_of(array: Series) -> int:
 
 
 def _load_library() -> ctypes.CDLL:
-    """Return the library, ready for calls; raises ImportError if it is not where the package keeps it."""
+    """Return the library, ready for calls; raises ImportError if it is not at its place in the package."""
     package = find_spec(_PACKAGE)
     found = None if package is None else PathFinder.find_spec(_EXTENSION, package.submodule_search_locations)
     if found is None or found.origin is None:

@@ -1,9 +1,9 @@
 """Compute figures of the last n values, each in O(1) a bar.
 
-All of them cut the series into blocks of n. A window is the end of one block and the beginning of the next: figures of
-ends are computed backwards when a block is complete, those of beginnings grow with each bar. So nothing is ever
-subtracted again, as a running sum does: no error is carried along, a NaN is in the figures of its own windows only,
-and the value at t depends on values ≤ t only.
+Each function cuts the series into blocks of n. A window is the end of one block and the beginning of the next: figures
+of ends are computed backward when a block is complete, and figures of beginnings grow with each bar. Unlike a running
+sum, this subtracts nothing: no error is carried along, a NaN affects only its own windows, and the value at t depends
+only on values ≤ t.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _rolling_extreme(values: Series, window: int, sign: float) -> Series:
     """Return the highest [n] if `sign` is 1, the lowest if it is −1 (van Herk 1992)."""
     n = values.size
     result = np.empty(n)
-    # The first block has nothing before it, so that only its last bar has a value.
+    # The first block has no block before it, so only its last bar has a value.
     ends = np.full(window + 1, np.nan)
     ends[window] = -np.inf
     for start in range(0, n, window):
@@ -76,7 +76,7 @@ def rolling_sum(values: Series, window: int) -> Series:
 
 @njit(cache=True, nogil=True)
 def rolling_weighted_mean(values: Series, window: int) -> Series:
-    """Return the mean [n] of the last `window` values, which count 1…window times; of equal ones, exactly that value.
+    """Return the mean [n] of the last `window` values with weights 1…window; of equal values, exactly that value.
 
     As in `rolling_deviations`, it is the mean of deviations from the first value of the newer block.
     """
@@ -91,7 +91,7 @@ def rolling_weighted_mean(values: Series, window: int) -> Series:
             total, weighted = 0.0, 0.0
             for k in range(window - 1, 0, -1):
                 total += values[start - window + k] - anchor
-                weighted += total  # the weights of all later values rise by one
+                weighted += total  # the weight of each of these values rises by one
                 ends[k] = weighted
         total, weighted = 0.0, 0.0
         for t in range(start, min(start + window, n)):
@@ -99,7 +99,7 @@ def rolling_weighted_mean(values: Series, window: int) -> Series:
             deviation = values[t] - anchor
             total += deviation
             weighted += k * deviation
-            # window − k values of the block before come first, so that weights here begin after theirs.
+            # window − k values of the previous block come first, so the weights here begin after theirs.
             result[t] = anchor + (ends[k] + weighted + (window - k) * total) / weights
     return result
 
@@ -109,7 +109,7 @@ def rolling_deviations(values: Series, window: int) -> tuple[Series, Series]:
     """Return x − mean and Σ(x − mean)² [n] over the last `window` values; both exactly 0 if they are equal.
 
     Deviations are taken from the first value of the newer block, which is in every window that is read there. So their
-    squares are at most `window` times the result, and no digits are lost for small moves of a large price.
+    squares are at most `window` times the result, and small moves of a large price lose no digits.
     """
     n = values.size
     last, squared = np.full(n, np.nan), np.full(n, np.nan)
@@ -134,7 +134,7 @@ def rolling_deviations(values: Series, window: int) -> tuple[Series, Series]:
                 mean = both / window
                 sum_of_squares = squares + squared_ends[k] if k < window else squares
                 last[t] = deviation - mean
-                # Rounding may leave less than nothing; NaN stays NaN.
+                # Rounding may give a negative number; NaN stays NaN.
                 squared[t] = max(sum_of_squares - both * mean, 0.0) if both == both else np.nan  # noqa: PLR0124
     return last, squared
 
@@ -144,7 +144,7 @@ def rolling_deviations(values: Series, window: int) -> tuple[Series, Series]:
 def rolling_mean_deviation(values: Series, window: int) -> tuple[Series, Series]:
     """Return x − mean and the mean of |x − mean| [n] over the last `window` values; both 0 if they are equal.
 
-    O(n · window): the mean that deviations are taken from is another at each bar.
+    O(n · window), because each bar's deviations are from a different mean.
     """
     n = values.size
     last, mean_deviation = np.full(n, np.nan), np.full(n, np.nan)
@@ -161,7 +161,7 @@ def rolling_mean_deviation(values: Series, window: int) -> tuple[Series, Series]
 
 
 def shift(values: Series, bars: int) -> Series:
-    """Return the values [n] of `bars` bars before; NaN for the first."""
+    """Return the values [n] of `bars` bars earlier; NaN at the first bars."""
     result = np.full(values.size, np.nan)
     result[bars:] = values[: max(0, values.size - bars)]
     return result

@@ -38,15 +38,15 @@ MAX_RATE: Final = float(np.nextafter(1.0, 0.0))
 MAX_FEE_RUNS: Final = 20
 FEE_TOLERANCE: Final = 1e-5
 FIRST_FEE: Final = 0.002
-"""The first fee that is tried above a fee of 0."""
+"""The first fee above 0 that the search tries."""
 HOLD_OPENING_BARS: Final = 2
-"""The bars on which buying and holding buys: at the close of the first one or the open of the second."""
+"""The bars in which buy-and-hold buys: at the close of the first one or the open of the second."""
 _HOLD: Final = StrategyDescription(name="Buy and Hold")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CostStudy:
-    """A run at other costs and one bar late, without runs whose equity grows beyond what numbers hold.
+    """A run at other costs and one bar late, without runs whose equity grows beyond what float64 can hold.
 
     `delayed_returns` [n] of equity per bar are those of the late run.
     """
@@ -69,8 +69,8 @@ def simulate_hold(bars: Bars, rules: TradingRules, simulate: Simulate) -> Simula
     """Buy at the first bar with a run's costs, size and fill, and hold to the end; None if nothing could be bought."""
     action = np.zeros(len(bars), np.int8)
     action[0] = Action.BUY
-    # A size by risk has no meaning without a stop. The market is held as on a spot market: without debts or funding.
-    # Who holds it for years need not buy it in one bar: its volume neither limits the purchase nor makes it dearer.
+    # A size by risk has no meaning without a stop. The market is held as on a spot market: without debts or funding. A
+    # holder of many years need not buy in one bar, so its volume neither limits the purchase nor raises the price.
     sizing = Sizing() if rules.sizing.risk_fraction is not None else rules.sizing
     market_order = replace(
         rules,
@@ -87,7 +87,7 @@ def simulate_hold(bars: Bars, rules: TradingRules, simulate: Simulate) -> Simula
 
 
 def extend_hold(opening: Bars, close: Floats, rules: TradingRules, simulate: Simulate) -> Floats | None:
-    """Return the equity [n] of `simulate_hold` without all bars: after it has bought, only the closes change it.
+    """Return the equity [n] of `simulate_hold` without all bars: after the purchase, only the closes change it.
 
     Parameters
     ----------
@@ -139,13 +139,13 @@ def measure_costs(
 
 
 def scale_costs(rules: TradingRules, factor: float) -> TradingRules:
-    """Return rules with fees, slippage and impact multiplied; a rebate stays what it is."""
+    """Return rules with fees, slippage and impact multiplied; a rebate is not changed."""
 
     def scale(rate: float) -> float:
         return rate if rate < 0 else min(rate * factor, MAX_RATE)
 
     maker, taker, slippage = rules.maker_fee_rate, rules.taker_fee_rate, scale(rules.slippage_rate)
-    # A little less than what leaves a sale no price, so that rounding does not.
+    # Slightly below the impact at which a sale has no price left, so that rounding does not reach it.
     most_impact = (MAX_RATE - slippage) / rules.volume.limit**2 * (1 - 1e-9)
     return replace(
         rules,
@@ -158,7 +158,7 @@ def scale_costs(rules: TradingRules, factor: float) -> TradingRules:
 
 
 def try_run(simulate: Simulate, bars: Bars, signals: Signals, rules: TradingRules) -> Simulation | None:
-    """Return another run than the one that was asked for; None if its equity grows beyond what numbers hold."""
+    """Return a run besides the requested one; None if its equity grows beyond what float64 can hold."""
     try:
         return simulate(bars, signals, rules)
     except InvalidInput:
@@ -180,7 +180,7 @@ def has_fills_apart_from_costs(rules: TradingRules) -> bool:
 
 
 def scale_equity(simulation: Simulation, rules: TradingRules, fee_rate: float, slippage_rate: float) -> Floats:
-    """Return the equity [n] of a run at other costs, if these change only how much each fill costs.
+    """Return the equity [n] of a run at other costs, if the costs change only the price of each fill.
 
     A fill multiplies equity: an entry by 1 ÷ ((1 + slippage) (1 + fee)), an exit by (1 − slippage) (1 − fee). A run of
     its own takes four times as long at 1,000 bars.
@@ -217,16 +217,16 @@ def delay(signals: Signals) -> Signals:
 def find_break_even_fee(
     bars: Bars, signals: Signals, rules: TradingRules, simulation: Simulation, simulate: Simulate
 ) -> float | None:
-    """Return the fee rate at which a run would end with the cash that it started with.
+    """Return the fee rate at which a run would end with its starting cash.
 
     If every entry is long with all cash, the fills do not depend on the fee, and a formula gives it (see
     `break_even_fee`): it is negative if the run loses without fees too, and may be over 1 if the last trade is open.
 
-    Else it is searched (Brent 1973), to 1e-5 and in up to 20 runs, for fees from 0 on. A higher fee can raise the
-    return, because cash and liquidation then change the fills: so it is one such fee, not always the only one, and at a
-    fee where the fills change the return may jump over 0. None if the run loses without fees, or gains at every fee.
+    Otherwise the fee is searched for (Brent 1973) from 0 on, to 1e-5 and in up to 20 runs. A higher fee can raise the
+    return, because cash and liquidation then change the fills. So there may be other such fees, and the return may jump
+    over 0 at a fee that changes the fills. None if the run loses without fees, or gains at every fee.
 
-    It is one fee for all orders; if makers and takers pay different ones, it is searched too.
+    It is one fee for all orders. If maker and taker fees differ, it is searched for too.
 
     None without fills, and if the formula finds no equity left.
     """
@@ -235,10 +235,10 @@ def find_break_even_fee(
     rate = rules.taker_rate
     has_one_fee = rules.maker_rate == rate
     is_all_cash = rules.sizing in (Sizing(), Sizing(equity_fraction=1.0)) and rules.margin.leverage == 1
-    # What is left of steps is not spent.
+    # Cash for less than a step is not spent.
     is_all_cash = is_all_cash and not rules.exchange.limits_amounts
     is_all_cash = is_all_cash and not rules.funding.is_paid
-    # The fee changes the units that are bought, and these the price.
+    # The fee changes the units that are bought, and the units change the price.
     is_all_cash = is_all_cash and not rules.volume.is_used
     # The level of a break-even stop depends on the fee, and not every fill of a ladder trades all of the equity.
     is_whole = rules.exits.break_even_rate is None and not rules.exits.take_profits and not rules.entry.additions
@@ -256,7 +256,7 @@ def find_break_even_fee(
             return _gain(simulate(bars, signals, rules.with_one_fee(fee)), rules)
 
         return _search_fee(gain, rate, _gain(simulation, rules) if has_one_fee else gain(rate))
-    except InvalidInput:  # a fee at which equity grows beyond what numbers hold
+    except InvalidInput:  # at this fee, equity grows beyond what float64 can hold
         return None
 
 

@@ -16,18 +16,18 @@ Floats = NDArray[np.float64]
 Times = NDArray[np.int64]
 
 TREND_BARS: Final = 100
-"""Bars of the market's return that tells a rising market from a falling one."""
+"""The number of bars whose market return decides whether the market rises or falls."""
 
 RISING: Final = "rising"
 FALLING: Final = "falling"
 _ROUNDING: Final = 1e-14
 """Relative error of the equity after a fill, at most."""
 FEW_TRADES: Final = 5
-"""The best trades whose share is given, beside that of the best one."""
+"""The number of best trades whose share is reported, besides that of the best one."""
 
 
 def break_even_fee(growth: float, fee_rate: float, *, entries: int, exits: int) -> float | None:
-    """Return the fee rate at which a run that is long with all cash would end with the cash that it started with.
+    """Return the fee rate at which a run that is long with all cash would end with its starting cash.
 
     `growth` is final ÷ starting equity at `fee_rate`. An entry with all cash divides equity by 1 + fee, an exit
     multiplies it by 1 − fee, so no second run is needed: with as many exits as entries m, the fee follows from
@@ -38,7 +38,7 @@ def break_even_fee(growth: float, fee_rate: float, *, entries: int, exits: int) 
         return None
     target = entries * math.log1p(fee_rate) - exits * math.log1p(-fee_rate) + math.log(growth)
     if abs(target) <= _ROUNDING * (entries + exits):
-        return 0.0  # it gained nothing before fees: what is left of the sum are roundings of the equity
+        return 0.0  # it gained nothing before fees: the rest of the sum is rounding of the equity
     if entries == exits:
         return math.tanh(target / entries / 2)
     if exits == 0:
@@ -93,7 +93,7 @@ def split_by_trend(
 
 
 def measure_best_trades(profits: Floats, *, initial_cash: float, final_equity: float) -> BestTrades:
-    """Return what the best trades made, from the profits after fees of closed trades [m], oldest first."""
+    """Return the share of the best trades, from the profits after fees of closed trades [m], oldest first."""
     cash = initial_cash + np.concatenate(([0.0], np.cumsum(profits)))
     ranked = np.argsort(-profits, kind="stable")
     total = float(profits.sum())

@@ -1,4 +1,4 @@
-"""List the crises of crypto markets, and tell which of them some bars do not contain."""
+"""List the crises of crypto markets, and find those that a range of bars does not contain."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SPANS_MS: Final = tuple(
 
 
 def find_missing_crises(bars: Bars) -> tuple[str, ...]:
-    """Return the crises that the time of the bars does not contain whole, as text, oldest first."""
+    """Return the crises that the bars do not cover completely, as text, oldest first."""
     start, end = int(bars.open_time_ms[0]), bars.interval.next_open_ms(int(bars.open_time_ms[-1]))
     return tuple(
         f"{crisis.name} ({crisis.first_day} to {crisis.last_day})"

@@ -23,11 +23,11 @@ LEVEL: Final = 0.95
 MIN_BARS: Final = 4
 """The kurtosis is not defined for fewer."""
 MIN_TRIAL_VARIANCE: Final = 0.25
-"""Least variance of the trials' t that the hurdle is made of. Many near-duplicates would dilute it: 19–21 % of the best
-without an edge passed, with this floor 5–7 %."""
+"""The least variance of the trials' t that the hurdle uses. Many near-duplicates would dilute it: 19–21 % of the best
+rows without an edge passed, with this floor 5–7 %."""
 MAX_TRIAL_VARIANCE: Final = 1.0
-"""The variance of t without any edge. More of it comes from trials that truly lose or truly know, not from luck: one
-trial of a Sharpe ratio of −8.7 beside an honest run took that run's DSR from .999 to .346."""
+"""The variance of t without any edge. A higher variance comes from trials that truly lose or have foreknowledge, not
+from luck: one trial with a Sharpe ratio of −8.7 lowered the DSR of an honest run from .999 to .346."""
 
 LEDGER_SCOPE: Final = (
     "Trials that this service has seen of this user on this market. Searches made elsewhere are not counted."
@@ -47,18 +47,18 @@ def deflate(
     reduced_trials: int = 0,
     missing_trials: int = 0,
 ) -> Deflation:
-    """Deflate the Sharpe ratio of returns per bar [n], which the ledger has counted already.
+    """Deflate the Sharpe ratio of returns per bar [n] that the ledger has already counted.
 
-    `block_error` is the standard error of the ratio per bar (`Confidence.sharpe_error`). `runs` are all runs that were
-    counted, None if only the number of those that moved is known: the others are shown, but luck gives them nothing.
+    `block_error` is the standard error of the ratio per bar (`Confidence.sharpe_error`). `runs` is the number of all
+    counted runs, None if only the number of those that moved is known: the others are reported, but cannot win by luck.
     `timing_p_value` is deflated with the effective trials of the active returns. `reduced_trials` and `missing_trials`
-    are what the ledger lacks (`TrialLedgerState`).
+    count what the ledger lacks (`TrialLedgerState`).
     """
     n = returns.size
     effective = max(ledger.effective_trials, 1.0)
     variance = ledger.t_variance
     used = None if variance is None else min(max(variance, MIN_TRIAL_VARIANCE), MAX_TRIAL_VARIANCE)
-    # A ratio t ÷ √n is that of n bars as well as that of the trials' days: t hardly depends on the interval.
+    # t ÷ √n is also the ratio for n bars, though t is from the trials' days: t hardly depends on the interval.
     hurdle = 0.0 if used is None else math.sqrt(used) * expected_maximum(effective) / math.sqrt(n)
     found = moments(returns, risk_free_per_bar)
     is_known = n >= MIN_BARS and found.deviation > 0
@@ -110,10 +110,10 @@ def min_track_record(sharpe: float, *, error: float | None, n: int, hurdle: floa
 
 
 def expected_maximum(trials: float) -> float:
-    """Return how many deviations the best of `trials` independent normal draws is expected above the mean.
+    """Return how many deviations above the mean the best of `trials` independent normal draws is expected.
 
-    (1 − γ) Φ⁻¹(1 − 1/N) + γ Φ⁻¹(1 − 1/(N e)) from N = 2 on, γ Euler's constant. The formula is −∞ at N = 1: below 2,
-    the value is (N − 1) × that of 2, and 0 up to N = 1.
+    (1 − γ) Φ⁻¹(1 − 1/N) + γ Φ⁻¹(1 − 1/(N e)) for N ≥ 2, γ Euler's constant. The formula is −∞ at N = 1: for 1 < N < 2
+    the value is (N − 1) × that of N = 2, and for N ≤ 1 it is 0.
     """
     if trials < 2:
         return max(trials - 1, 0.0) * expected_maximum(2)
@@ -138,10 +138,10 @@ def equivalent_trials(sharpe: float, n: int) -> float | None:
 
 
 def min_backtest_bars(yearly_sharpe: float, trials: float, bars_per_year: float) -> int | None:
-    """Return the bars under which the best of `trials` is expected to have this ratio without an edge.
+    """Return the number of bars below which the best of `trials` is expected to have this ratio without an edge.
 
     (E(N) ÷ SR)² years (Bailey, Borwein, López de Prado & Zhu, "Pseudo-Mathematics and Financial Charlatanism", 2014).
-    None if the ratio is not over 0, for one trial, of which no best is chosen, and for more bars than clients can read.
+    None if the ratio is not over 0, for a single trial (nothing is chosen), and for more bars than clients can read.
     """
     if not yearly_sharpe > 0 or trials <= 1:
         return None

@@ -1,4 +1,4 @@
-"""What the verdict reads of a run, and how a reason is made of it."""
+"""The evidence that the verdict reads, and the functions that make reasons of it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def make_objection(
     unit: str = "",
     false_alarm_rate: float | None = None,
 ) -> Reason:
-    """Return a reason that gives the verdict a level."""
+    """Return a reason that has a level, and so counts in the verdict."""
     return Reason(
         code=code,
         level=level,
@@ -67,7 +67,7 @@ def make_objection(
 def make_note(
     code: ReasonCode, text: str, *, value: float | None = None, threshold: float | None = None, unit: str = ""
 ) -> Reason:
-    """Return a reason that gives no level."""
+    """Return a reason without a level."""
     return Reason(code=code, level=None, value=value, threshold=threshold, unit=unit, text=text, false_alarm_rate=None)
 
 

@@ -1,4 +1,4 @@
-"""Compute what the order of prices inside the bars can do to a result."""
+"""Compute how far the order of prices inside the bars can change a result."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Settle the bars that do not tell what they hit first, with the finer bars inside them.
+"""Settle bars that do not tell which level they hit first, with the finer bars inside them.
 
-The run is repeated bar by bar: a settled bar changes what the run holds later, and so which later bars are ambiguous.
-The levels of stop and target are read from the fills of both policies, which differ in an ambiguous bar.
+The run is repeated for each ambiguous bar, because a settled bar changes later positions, and so which later bars are
+ambiguous. The levels of stop and target are read from the fills of both policies, which differ in an ambiguous bar.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class _Outcome(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _AmbiguousBar:
-    """An ambiguous bar: the levels that it may have hit, and which of them the run (`own`) and one that decides the
-    other way round (`other`) take for hit.
+    """An ambiguous bar: the levels that it may have hit, and the outcome in the run (`own`) and in one that decides the
+    bar the other way round (`other`).
 
     `entry_level` is None if the position was open from the bar's first price on.
     """
@@ -61,10 +61,10 @@ def resolve_fills(
     simulate: SimulateSettled,
     finer_bars: FinerBars,
 ) -> ResolvedFills | None:
-    """Settle the ambiguous bars of a run, oldest first; None without one, and over 50.
+    """Settle the ambiguous bars of a run, oldest first; None if there is none, or more than 50.
 
-    A bar stays as `rules.intrabar` says if one finer bar hits both levels, or the entry and a level; if the finer bars
-    hit none of them, or if more than one thing is ambiguous in the bar. Takes about 20 runs for each ambiguous bar.
+    `rules.intrabar` still decides a bar if one finer bar hits both levels, or the entry and a level; if the finer bars
+    hit none of them; or if more than one fill is ambiguous in the bar. Takes about 20 runs for each ambiguous bar.
     """
     if not 0 < simulation.ambiguous_bars <= MAX_AMBIGUOUS_BARS:
         return None
@@ -120,7 +120,7 @@ def _find_next(
 def _describe(bars: Bars, bar: int, rules: TradingRules, own: Simulation, other: Simulation) -> _AmbiguousBar | None:
     """Return the ambiguous bar, from the first fill in which both policies differ; None if the fills do not show it."""
     if rules.exits.take_profits or rules.entry.additions:
-        return None  # a bar may have filled any number of levels, of which the fills show some
+        return None  # a bar may have filled any number of levels, and the fills show only some
     place = _first_difference(own, other)
     if place is None or place % 2 == 0:
         return None
@@ -129,7 +129,7 @@ def _describe(bars: Bars, bar: int, rules: TradingRules, own: Simulation, other:
     targets = (FillReason.TAKE_PROFIT, *([FillReason.SIGNAL] if rules.exits.order.type is ExitType.LIMIT else []))
     outcomes = [_outcome_of(fill, bar, targets) for fill in fills]
     if any(fill is not None and fill["reason"] == FillReason.LIQUIDATION for fill in fills):
-        # The price of a liquidation may be another than the stop's.
+        # The price of a liquidation may differ from the stop's.
         return None
     side = int(entry["side"])
     levels: dict[_Outcome, float] = {}
@@ -148,7 +148,7 @@ def _describe(bars: Bars, bar: int, rules: TradingRules, own: Simulation, other:
     return _AmbiguousBar(
         side=side,
         entry_level=entry_level,
-        # Whatever the kind of order, and what a stop-limit has become: its level is where the open has not been yet.
+        # Holds for every kind of order, even a converted stop-limit: the open has not reached its level yet.
         entry_is_below=entry_level is not None and bool(bars.open[bar] > entry_level),
         stop=levels.get(_Outcome.STOP),
         target=levels.get(_Outcome.TARGET),
@@ -174,7 +174,7 @@ def _outcome_of(fill: Any, bar: int, targets: Sequence[FillReason]) -> _Outcome:
 
 
 def _check(finer: Bars | None, bars: Bars, bar: int) -> Bars | None:
-    """Return the finer bars if they have the bar's high and low; None if they do not, as some are then missing."""
+    """Return the finer bars if they contain the bar's high and low; None if not, because some are then missing."""
     if finer is None or not len(finer):
         return None
     found, expected = (finer.high.max(), finer.low.min()), (bars.high[bar], bars.low[bar])
@@ -183,7 +183,7 @@ def _check(finer: Bars | None, bars: Bars, bar: int) -> Bars | None:
 
 
 def _find_outcome(found: _AmbiguousBar, finer: Bars) -> _Outcome | None:
-    """Return what the finer bars hit first after the entry; None if they do not tell."""
+    """Return which level the finer bars hit first after the entry; None if they do not tell."""
     is_open = found.entry_level is None
     for high, low in zip(finer.high.tolist(), finer.low.tolist(), strict=True):
         worst, best = (low, high) if found.side > 0 else (high, low)
@@ -199,7 +199,7 @@ def _find_outcome(found: _AmbiguousBar, finer: Bars) -> _Outcome | None:
             if is_stopped and is_won:
                 return None
             return _Outcome.STOP if is_stopped else _Outcome.TARGET
-    # A level that the bar hit was hit before the entry; without an entry inside the bar, the finer bars contradict it.
+    # The bar hit its level before the entry. Without an entry inside the bar, the finer bars contradict the bar.
     return _Outcome.OPEN if is_open and found.entry_level is not None else None
 
 

@@ -11,7 +11,7 @@ from src.domain.bar_quality import Gap
 from src.domain.intervals import DAY_MS
 
 MIN_LONG_GAP_BARS: Final = 10
-"""A gap of so many bars, or over a whole day, is long: a stop might have acted inside it."""
+"""A gap of this many bars, or of more than a day, is long: a stop might have acted inside it."""
 
 
 def find_traded_gaps(gaps: tuple[Gap, ...], trades: NDArray[Any]) -> tuple[Gap, ...]:
@@ -22,7 +22,7 @@ def find_traded_gaps(gaps: tuple[Gap, ...], trades: NDArray[Any]) -> tuple[Gap, 
     long = [gap for gap in gaps if _is_long(gap)]
     if not long or not len(trades):
         return ()
-    # Trades come in the order of their entries: of those entered before a gap, the last exit decides.
+    # Trades are ordered by entry, so the latest exit among those entered before a gap decides.
     latest_exits = np.maximum.accumulate(trades["exit_time_ms"])
     entered = np.searchsorted(trades["entry_time_ms"], [gap.after_ms for gap in long], side="right")
     return tuple(

@@ -1,8 +1,8 @@
 """Compute intervals of the figures of a result, from resampled blocks of bars and from trades.
 
 Coverage in simulations (`tests/benchmarks/judgement_coverage.py`): about 92–96 % for the Sharpe ratio, under
-autocorrelation and clustered volatility too. The range of the next path is not a confidence interval: it says where
-another path of as many bars of the same strategy would end.
+autocorrelation and clustered volatility too. The range of the next path is not a confidence interval: it is the range
+in which another path of as many bars of the same strategy would end.
 """
 
 from __future__ import annotations
@@ -99,13 +99,13 @@ def resample(returns: Floats, risk_free_per_bar: float, seed: int) -> Resampled 
     )
     if not sharpe.error > 0 or np.count_nonzero(np.isnan(sharpe.statistics)) > MAX_FLAT_SHARE * RESAMPLES:
         return None
-    # Another seed, so that paths and Sharpe ratios are drawn independently.
+    # A different seed, so that paths and Sharpe ratios are drawn independently.
     paths = resampling.resample_paths(table, last, length=length, seed=(seed + 1) % 2**64)
     return Resampled(length, sharpe, paths)
 
 
 def sharpe_interval(found: SharpeResamples, bars_per_year: float) -> Interval:
-    """Return SR ± q₉₅|t*| × error, a year's (Ledoit & Wolf 2008, section 3.2.2: symmetric, studentized)."""
+    """Return SR ± q₉₅|t*| × error, per year (Ledoit & Wolf 2008, section 3.2.2: symmetric, studentized)."""
     distances = np.sort(np.abs(found.statistics[~np.isnan(found.statistics)]))
     reach = float(distances[math.ceil(LEVEL * (distances.size - 1))]) * found.error
     scale = math.sqrt(bars_per_year)
@@ -115,7 +115,7 @@ def sharpe_interval(found: SharpeResamples, bars_per_year: float) -> Interval:
 def range_of_next_path(paths: PathResamples, elapsed_years: float | None) -> RangeOfNextPath:
     """Return the ranges from paths that were drawn in two stages.
 
-    The ends are single resamples, not means of two, so that they hold for every rising function of the growth.
+    The ends are single resamples, not means of two, so they stay valid under every rising function of the growth.
     """
     growth, falls = np.sort(paths.growth), np.sort(paths.falls)
     last, tail = growth.size - 1, (1 - LEVEL) / 2

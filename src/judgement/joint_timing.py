@@ -1,12 +1,11 @@
 """Test the timing of the best of many runs on the same bars: the maximum over all runs at each circular shift.
 
-With many runs one of them earns much at the right times by luck. So a run's earnings, in deviations of its own shifts,
-are compared with those of whichever run is best at each shift, the same shift for all (Westfall & Young 1993). That
-counts how much the runs resemble each other: a thousand equal runs are one. The p-value holds for whichever run is
-chosen, by whatever it is chosen.
+Among many runs, one has good timing by luck. So a run's earnings, in deviations of its own shifts, are compared with
+those of the best run at each shift, the same shift for all (Westfall & Young 1993). This accounts for the similarity of
+the runs: a thousand equal runs count as one. The p-value holds whichever run is chosen, and by any criterion.
 
-The shifts that are counted are those outside the zone of the run that holds longest. It is known once all runs were
-seen, so each of them is asked for twice, some at a time: nothing of the size of runs × bars is kept.
+The shifts that count are those outside the zone of the run that holds longest. That run is known only after all runs
+were seen, so each run is requested twice, some at a time: no array of runs × bars is kept.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ ROWS_AT_ONCE: Final = 64
 """Runs whose exposures are in memory at once: 5 MB of 10,000 bars."""
 
 STUDENTIZED_ROUNDING: Final = 1e-9
-"""Deviations below which two earnings are the same; `ROUNDING` is far below it where there is a deviation at all."""
+"""Two earnings are equal below this many deviations; `ROUNDING` is far below it if there is any deviation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

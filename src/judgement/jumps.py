@@ -1,8 +1,8 @@
 """Leave price jumps across gaps out of the market's returns.
 
 A symbol that was delisted and listed again (LUNA in 2022) is one series of bars whose price changes 20,000 times where
-it was not traded. No position could be held through it, so what the market returned is measured without it: the prices
-after a jump go on from the last close before it. The report on the bars names each jump.
+it was not traded. No position could be held through it, so the market's return is measured without it: the prices after
+a jump continue from the last close before it. The report on the bars names each jump.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 def find_jump_rows(bars: Bars) -> tuple[int, ...]:
-    """Return the indices of the bars whose open is `JUMP_RATIO` times the close before a gap, or less than its part."""
+    """Return the indices of bars after a gap whose open is ≥ `JUMP_RATIO` × the last close, or ≤ the close ÷ it."""
     open_, close = bars.open[1:], bars.close[:-1]
     rows = np.flatnonzero((open_ >= JUMP_RATIO * close) | (close >= JUMP_RATIO * open_)) + 1
     return tuple(row for row in rows.tolist() if _is_after_gap(bars, row))
@@ -32,7 +32,7 @@ def join_prices(bars: Bars, jump_rows: tuple[int, ...]) -> Bars | None:
     factors = _factors(bars, jump_rows)
     try:
         return replace(bars, **{name: getattr(bars, name) * factors for name in PRICE_COLUMNS})
-    except ValueError:  # a price beyond the bounds of one
+    except ValueError:  # a price is out of bounds
         return None
 
 
@@ -50,5 +50,5 @@ def _factors(bars: Bars, jump_rows: tuple[int, ...]) -> Floats:
 
 def _is_after_gap(bars: Bars, row: int) -> bool:
     before, own = bars.open_time_ms[row - 1 : row + 1].tolist()
-    # Half a bar more, because some bars open a little late.
+    # Half a bar of tolerance, because some bars open a little late.
     return bool(own > bars.interval.next_open_ms(before) + bars.interval.milliseconds // 2)

@@ -1,4 +1,4 @@
-"""What a model's leaks object to."""
+"""Yield the objections that a model's leaks give."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from src.judgement.evidence import Evidence, count_noun, format_figure, make_obj
 from src.judgement.leaks import MAX_CHANGED_SIGNALS, MAX_KUIPER_RANGE, MAX_LAG_Z, hit_rate_limit
 
 ROW_AUDIT_FALSE_ALARMS: Final = 0.03
-"""Of 109 honest models in 8 formats none differed in the comparison of rows, so none was called unrepeatable or
-looking ahead. A rate of 3 % would give no alarm in 4 % of such samples: it is at most about that. Of 364 dynamically
+"""Of 109 honest models in 8 formats none differed in the comparison of rows, so none was called unrepeatable or looking
+ahead. With a rate of 3 %, 4 % of such samples would have no alarm, so the rate is at most about 3 %. Of 364 dynamically
 quantized networks, which do differ, 1 is called looking ahead."""
 
 OVERLAP_FALSE_ALARMS: Final = 0.03
@@ -71,7 +71,7 @@ def _row_objections(rows: RowAudit) -> Iterator[Reason]:
 
 
 def reads_earlier_rows_only(rows: RowAudit) -> bool:
-    """Return whether predictions depend on other rows, and no prefix of those tried shows that a later one is read."""
+    """Return whether predictions depend on other rows, and no tried prefix shows that a later row is read."""
     signals = rows.signals
     if rows.differing == 0 or signals is None:
         return False
@@ -103,9 +103,9 @@ def _describe_end(signals: SignalChanges) -> Reason:
 
 
 def _describe_share(signals: SignalChanges) -> Reason | None:
-    """Return the objection to a model whose signals change all over without the later bars.
+    """Return the objection to a model whose signals change throughout if the later bars are left out.
 
-    None if too few do, or by rounding: what dynamic quantization does to signals close to the threshold.
+    None if too few change, or only by rounding, as dynamic quantization does to signals close to the threshold.
     """
     if signals.differs_like_rounding:
         return None

@@ -4,12 +4,12 @@
    predicted again in four shuffled parts (`row_order`) and compared. One part alone would miss a model that divides by
    the largest row, if it holds that row.
 2. Prefixes, if that fails: predictions of the first rows alone must not change with later rows. A model that reads the
-   next k rows changes the last k rows of a prefix only, which are few among all: where the difference lies says more
-   than how large its share is. One that reads them only where it matters shows nothing at most bars, so half of the
-   prefixes end at rows that differed in 1. Dynamically quantized networks round by the range of all rows: differences
-   that are small and without pattern are no leak.
-3. Overlap signs: what trades look like inside of the bars that a model was trained on. Without a sign the model
-   may still have been trained on them: linear and weakly fitted models show none.
+   next k rows changes only the last k rows of a prefix, which are few: the place of the differences says more than
+   their share. A model that reads later rows only at decisive bars differs at few bars, so half of the prefixes end at
+   rows that differed in step 1. Dynamically quantized networks round by the range of all rows: small differences
+   without a pattern are no leak.
+3. Overlap signs: features of trades that are typical inside the bars that a model was trained on. Without a sign the
+   model may still have been trained on them: linear and weakly fitted models show none.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ Rows = NDArray[np.int64]
 
 VALUE_TOLERANCE: Final = 1e-5
 DEVIATION_TOLERANCE: Final = 1e-3
-"""Parts of the prediction and of the outputs' deviation that may differ, added. Of 109 honest models one, a network in
-float32 on prices and volumes as they are, differed by 3.7e-4 of the deviation, and no other by over 5.5e-5."""
+"""The allowed difference is the sum of these fractions of the prediction and of the outputs' deviation. Of 109 honest
+models one, a float32 network on unscaled data, differed by 3.7e-4 of the deviation, and no other by over 5.5e-5."""
 
 MAX_ROUNDING_STEPS: Final = 8
-"""What may differ in place of the part of the prediction if the signal turns: steps of the outputs' own precision. Sums
-of equal terms in another order differ by such steps; a forest's tie at a threshold of 0.5 turns."""
+"""Replaces the fraction of the prediction if the signal turns: the allowed steps of the outputs' own precision. Sums of
+equal terms in another order differ by such steps, and turn a forest's tie at a threshold of 0.5."""
 
 MAX_CHANGED_SIGNALS: Final = 0.01
-"""Share of signals over which a model that depends on other rows looks ahead, unless it differs by rounding."""
+"""A model that depends on other rows looks ahead if more than this share of signals changes, except by rounding."""
 
 MAX_ROUNDING_AGREEMENT: Final = 0.6
 MAX_ROUNDING_SIZE: Final = 0.75
@@ -52,7 +52,7 @@ MIN_END_PREFIXES: Final = 2
 
 MAX_HIT_RATE: Final = 0.57
 HIT_RATE_Z: Final = 1.645
-"""Standard errors beyond `MAX_HIT_RATE`: 5 % of the positions that are right so often exceed it by chance."""
+"""Standard errors beyond `MAX_HIT_RATE`: 5 % of the positions with that true hit rate exceed this by chance."""
 MIN_HIT_BARS: Final = 200
 MAX_KUIPER_RANGE: Final = 2.0
 MAX_LAG_Z: Final = 3.0
@@ -153,8 +153,8 @@ def choose_differing_prefixes(bars: Rows, comparison: RowComparison, seed: int) 
     """Return the lengths of the prefixes that end at rows which differed, rising: up to eight of them.
 
     `bars` are the numbers of the bars of the compared rows. Four rows are chosen whose output is lower than among other
-    rows, and four whose output is higher, each from another quarter of such rows. If a model reads later rows only
-    where it matters, one direction is where they mattered.
+    rows, and four whose output is higher, each from another quarter of such rows. If a model reads later rows only at
+    decisive bars, one of the two groups has them.
     """
     chosen: set[int] = set()
     for side in (comparison.lower, comparison.higher):
@@ -174,11 +174,11 @@ def compare_signals(signals: NDArray[np.int8], others: NDArray[np.int8], *, firs
 
 
 def differ_at_end_only(prefixes: Iterable[RowComparison]) -> bool:
-    """Return whether prefixes differ near their ends and nowhere else: the model reads the rows that come next.
+    """Return whether prefixes differ only near their ends, which means that the model reads the next rows.
 
-    What is computed from all rows together, as the range of a dynamically quantized network, changes first rows too.
-    True if all differences lie in the last k rows of their prefixes, and at least two prefixes that differ have 2 k
-    rows or more; prefixes of under 20 rows do not count.
+    Figures of all rows, such as the range in a dynamically quantized network, change the first rows too. True if all
+    differences lie in the last k rows of their prefixes, and at least two prefixes that differ have 2 k rows or more;
+    prefixes of under 20 rows do not count.
     """
     differing = [
         (one.rows, one.rows - one.first) for one in prefixes if one.rows >= MIN_END_ROWS and one.first is not None
@@ -190,11 +190,11 @@ def differ_at_end_only(prefixes: Iterable[RowComparison]) -> bool:
 def differ_like_rounding(outputs: Floats, prefixes: Iterable[Floats]) -> bool:
     """Return whether prefixes [k ≤ n] differ from the outputs [n] as if numbers were rounded to other steps.
 
-    A statistic of all rows moves rows that are alike the same way: differences d of neighbors, in time or by output,
-    agree. Rounding moves each row its own way, by a part of the outputs' deviation. True if Σ d[i] d[i + 1] ÷ Σ d[i]²,
-    the mean of all prefixes with weights of their rows, is at most 0.6 in both orders, and the root mean square of
-    those d that are not 0 is at most 0.75 deviations in each prefix. Prefixes of under 20 rows do not count, nor do
-    values that are no numbers.
+    A statistic of all rows moves similar rows the same way: differences d of neighbors, in time or by output, agree.
+    Rounding moves each row independently, by a fraction of the outputs' deviation. True if Σ d[i] d[i + 1] ÷ Σ d[i]²,
+    averaged over all prefixes with their rows as weights, is at most 0.6 in both orders, and the root mean square of
+    the nonzero d is at most 0.75 deviations in each prefix. Prefixes of under 20 rows do not count, nor do values that
+    are not numbers.
     """
     is_known = np.isfinite(outputs)
     deviation = float(outputs[is_known].std()) if is_known.any() else 0.0
@@ -215,7 +215,7 @@ def differ_like_rounding(outputs: Floats, prefixes: Iterable[Floats]) -> bool:
 
 
 def invent_futures(bars: Rows, outputs: Floats) -> tuple[int, tuple[Rows, ...]]:
-    """Return a bar, and orders of bars that keep all before it and repeat one bar from it on.
+    """Return a bar, and sequences of bars that keep all bars before it and repeat one bar from it on.
 
     A model that reads earlier rows only predicts the same before that bar in each of them. The repeated bar is the
     first, the last, that of the lowest output or that of the highest, so that statistics over all rows change a lot.
@@ -263,7 +263,7 @@ def measure_overlap(
 
 
 def hit_rate_limit(bars: int) -> float:
-    """Return the share of so many bars about which a position that never saw them is rarely right.
+    """Return the hit rate over `bars` bars that a position rarely exceeds if its model never saw them.
 
     On few bars, honest models exceed `MAX_HIT_RATE` by chance: of 335 models that were tested on later bars, 30 were
     right in more than 57 % of 200 to 500 bars, and 4 are beyond this limit.
@@ -274,7 +274,7 @@ def hit_rate_limit(bars: int) -> float:
 def measure_kuiper_range(hits: NDArray[np.bool_]) -> float | None:
     """Return the range of Σ(hit − rate) ÷ √(m rate (1 − rate)) over the bars [m], the start included (Kuiper 1960).
 
-    A model that knows a part of the bars hits more there than elsewhere. None if all or none hit.
+    A model that has seen a part of the bars hits more often there. None if all or none hit.
     """
     rate = np.count_nonzero(hits) / hits.size
     if rate in (0.0, 1.0):
@@ -295,7 +295,7 @@ def measure_lag_z(net_returns: Floats, lagged_net_returns: Floats) -> float | No
 
 
 def _get_precision(*outputs: Floats) -> float:
-    """Return the relative step of float32 if all outputs are such numbers, else that of float64."""
+    """Return the relative step of float32 if all outputs are float32 numbers, else that of float64."""
     with np.errstate(over="ignore"):
         is_single = all(np.array_equal(values, values.astype(np.float32)) for values in outputs)
     return float(np.finfo(np.float32 if is_single else np.float64).eps)

@@ -1,4 +1,4 @@
-"""Give a computed number of bars as clients read it."""
+"""Convert a computed number of bars to a count that clients can read."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from src.domain.parameters import MAX_COUNT
 def whole_bars(bars: float) -> int | None:
     """Return a number of bars, rounded up; None if it is not finite or over `MAX_COUNT`, the largest Int of GraphQL.
 
-    A ratio that is hardly over 0 needs trillions of bars, which no market has.
+    A ratio barely over 0 needs trillions of bars, which no market has.
     """
     return math.ceil(bars) if bars <= MAX_COUNT else None

@@ -1,4 +1,4 @@
-"""Run a strategy again with parameters near the chosen ones: an edge that only one combination has is an accident."""
+"""Run a strategy again with nearby parameters: an edge that only one combination has is an accident."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from src.domain.strategy import StrategyParams
 
 FACTORS: Final = (0.8, 0.9, 1.0, 1.1, 1.2)
 MAX_GRID_PARAMETERS: Final = 2
-"""Parameters that are combined with each other: 5² = 25 runs. Of more, one is changed at a time."""
+"""The most parameters that are combined with each other: 5² = 25 runs. With more, one is changed at a time."""
 
 
 class _Number(NamedTuple):
@@ -35,7 +35,7 @@ class RunFigures(NamedTuple):
 
 
 def measure_neighbors(params: StrategyParams, evaluate: Callable[[StrategyParams], RunFigures]) -> Neighbors | None:
-    """Return the runs with parameters near `params`, and the place of `params` among them.
+    """Return the runs with parameters near `params`, and the rank of `params` among them.
 
     `evaluate` runs the strategy with the given parameters; what it raises is not caught. None for a strategy that reads
     a model, or that has no numeric parameter.
@@ -133,7 +133,7 @@ def _with_values(
 
 
 def _replaced(root: Any, changes: dict[str, Any]) -> Any:
-    """Return a dataclass or a mapping with these items changed, and with those in it that are given as dicts."""
+    """Return a dataclass or a mapping with these items changed; a dict in `changes` changes a nested one."""
     if isinstance(root, Mapping):
         return {**root, **changes}
     return dataclasses.replace(

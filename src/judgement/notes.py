@@ -1,4 +1,4 @@
-"""What a reader should know of a result without holding it against it: reasons without a level."""
+"""Yield notes on a result: reasons without a level, which do not count against it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from src.judgement.evidence import Evidence, count_noun, format_figure, make_not
 from src.judgement.leak_reasons import reads_earlier_rows_only
 
 EQUAL_RETURNS: Final = 1e-9
-"""Part of the growth by which both engines may round the same run."""
+"""The fraction of the growth by which the engines may differ through rounding."""
 
 MIN_AMBIGUOUS_BARS: Final = 5
 MIN_AMBIGUOUS_SHARE: Final = 0.01
-"""Number of ambiguous bars, or their share of the closed trades, from which they are worth a note."""
+"""Ambiguous bars get a note from this number on, or from this ratio to the closed trades on."""
 
 
 def list_notes(evidence: Evidence) -> Iterator[Reason]:
@@ -61,7 +61,7 @@ def _notes_on_prices(evidence: Evidence) -> Iterator[Reason]:
             unit="entries",
         )
     band = evidence.fill_band
-    # A band that changes the sign is an objection, which names the bars already.
+    # A band that changes the sign is an objection, which already names the bars.
     if band is not None and not band_changes_sign(band.pessimistic_return, band.optimistic_return):
         ambiguous, trades = band.ambiguous_bars, evidence.metrics.total_trades
         if ambiguous and (ambiguous >= MIN_AMBIGUOUS_BARS or ambiguous >= MIN_AMBIGUOUS_SHARE * trades):
@@ -109,7 +109,7 @@ def _notes_on_figures(evidence: Evidence) -> Iterator[Reason]:
 
 
 def _note_on_market(evidence: Evidence) -> Iterator[Reason]:
-    """Yield a note if the market itself returned more, for every direction: who is short could have been long."""
+    """Yield a note if the market itself returned more; for every direction, because a short could have been a long."""
     if evidence.benchmarks.buy_and_hold is None:
         return
     total, held = evidence.metrics.total_return, evidence.benchmarks.buy_and_hold.total_return
@@ -128,7 +128,7 @@ def _note_on_market(evidence: Evidence) -> Iterator[Reason]:
 
 
 def _note_on_rows(evidence: Evidence) -> Iterator[Reason]:
-    """Yield a note if a model reads earlier rows, as an average over time does: it looks at nothing later."""
+    """Yield a note if a model reads earlier rows only, as an average over time does."""
     rows = None if evidence.leaks is None else evidence.leaks.rows
     if rows is None or rows.signals is None or not reads_earlier_rows_only(rows):
         return
@@ -169,7 +169,7 @@ def _notes_on_trials(evidence: Evidence) -> Iterator[Reason]:
 
 
 def _notes_on_ledger(evidence: Evidence) -> Iterator[Reason]:
-    """Yield what the store's limits took from the ledger."""
+    """Yield notes on the parts of the ledger that the store's limits removed."""
     reduced, missing = evidence.deflation.reduced_trials, evidence.deflation.missing_trials
     if reduced:
         yield make_note(

@@ -15,7 +15,7 @@ from src.judgement.jumps import find_jump_rows, join_closes
 
 MAX_MARKETS: Final = 3
 MAX_SKIPPED: Final = 3
-"""Markets that may fail before no more are tried: what fails on three is hardly about the market."""
+"""Give up after this many failed markets: an error on three of them is hardly caused by the market."""
 MIN_SHARE: Final = 0.5
 """Part of the result's bars that a market must have."""
 
@@ -27,7 +27,7 @@ def rank_markets(stored: Iterable[CachedMarket], own_symbol: str, own_bars: int)
 
 
 def has_enough(bars: int, own_bars: int) -> bool:
-    """Return whether this many bars are enough beside those of the result."""
+    """Return whether this many bars are enough compared with those of the result."""
     return bars >= MIN_SHARE * own_bars
 
 

@@ -1,7 +1,7 @@
 """Measure how often the best row of a sweep is below the median on other bars: the probability of overfitting.
 
-By combinatorially symmetric cross-validation (Bailey, Borwein, López de Prado & Zhu 2017): the bars are cut into S
-blocks, each half of the blocks is once the bars on which the best row is chosen, and the other half ranks it.
+The method is combinatorially symmetric cross-validation (Bailey, Borwein, López de Prado & Zhu 2017): the bars are cut
+into S blocks. For every choice of half of the blocks, the best row is chosen on that half and ranked on the other.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _NOISE: Final = (
 normal returns and 12 blocks, 1,000 times up to 100 rows, 120 to 300 times above. 8 to 16 blocks give about the same."""
 
 FLAT: Final = 1e-12
-"""Part of a sum of squares up to which what is left without the mean is rounding."""
+"""Squares about the mean up to this fraction of the sum of squares are rounding."""
 
 
 class Criterion(StrEnum):
-    """What chooses a row on one half and ranks it on the other, by the metric's name: of sums over blocks alone."""
+    """The metric that chooses a row on one half and ranks it on the other; computed from sums over blocks only."""
 
     SHARPE_RATIO = "sharpe_ratio"
     """Without a risk-free rate."""
     TOTAL_RETURN = "total_return"
-    """By the growth's logarithm to the second order, Σr − Σr² ÷ 2: compounding is not in the sums."""
+    """By the logarithm of growth to the second order, Σr − Σr² ÷ 2, because the sums do not compound."""
     ANNUAL_VOLATILITY = "annual_volatility"
 
 
@@ -58,7 +58,7 @@ class Splits(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overfitting:
-    """How the chosen row does on bars on which it was not chosen.
+    """How the chosen row performs on bars on which it was not chosen.
 
     `pbo` is the share of splits in which the chosen row ranks at or below the median (logit of ω ≤ 0); without any
     edge it lies in `pbo_noise_range`, which depends on the rows, in 90 of 100 sweeps. `probability_of_loss` is the
@@ -79,7 +79,7 @@ class Overfitting:
 def measure_overfitting(returns: Floats, *, blocks: int = DEFAULT_BLOCKS) -> Overfitting | None:
     """Return how much the choice among the rows [n, rows], returns per bar, is overfitted.
 
-    `blocks` is even, 2 to 16; bars over a multiple of it are left out at the end. Rows that do not move and all but
+    `blocks` is even, 2 to 16; bars beyond a multiple of it are left out at the end. Rows that do not move and all but
     the first of equal rows are left out too. None under 100 bars, under two rows, and if a return is not a number.
     """
     if blocks % 2 or not 2 <= blocks <= MAX_BLOCKS:
@@ -141,7 +141,7 @@ def _measure(
 
 
 def _select_moving(sums: Floats, squares: Floats, n: int) -> NDArray[np.int64]:
-    """Return the numbers of the rows [rows, S] that vary about their mean and have not the sums of an earlier one."""
+    """Return the numbers of the rows [rows, S] that vary about their mean and whose sums differ from earlier rows'."""
     totals, all_squares = sums.sum(axis=1), squares.sum(axis=1)
     moves = all_squares - totals * totals / n > FLAT * all_squares
     both = np.ascontiguousarray(np.column_stack((sums, squares))) + 0.0
@@ -152,9 +152,9 @@ def _select_moving(sums: Floats, squares: Floats, n: int) -> NDArray[np.int64]:
 
 
 def noise_range(rows: int) -> tuple[float, float]:
-    """Return where 90 of 100 probabilities of so many rows lie if none has an edge, between simulated numbers of rows.
+    """Return the range of 90 of 100 probabilities if no row has an edge, between simulated numbers of rows.
 
-    For independent rows: rows that resemble each other in groups count as fewer.
+    It holds for independent rows; groups of similar rows act like fewer rows.
     """
     counts, lows, highs = (np.array(column, np.float64) for column in zip(*_NOISE, strict=True))
     place = math.log(rows)
@@ -175,8 +175,8 @@ def select_rows(returns: Floats) -> NDArray[np.int64]:
 def split_symmetrically(returns: Floats, blocks: int) -> Splits:
     """Choose and rank a row at each of the C(S, S ÷ 2) splits; complements follow each other.
 
-    A half in which a row has no variance counts as the ratio 0 there; equal ratios share their mean rank, and of
-    equal best ratios the first row is chosen.
+    A row without variance in a half has the ratio 0 there. Equal ratios share their mean rank, and the first row of
+    equal best ratios is chosen.
     """
     return _split_blocks(*_sum_blocks(returns, blocks), returns.shape[0] // blocks)
 

@@ -1,4 +1,4 @@
-"""Reach the verdict on a portfolio, by the checks that need no bars of a single symbol."""
+"""Reach the verdict on a portfolio with the checks that do not need the bars of a single symbol."""
 
 from __future__ import annotations
 

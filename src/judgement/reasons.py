@@ -1,4 +1,4 @@
-"""What the figures of a run object to: the amount of data, luck, timing, costs and fills."""
+"""Yield the objections that a run's figures give: to the amount of data, luck, timing, costs and fills."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MIN_BARS: Final = 250
 strategies without an edge then pass in at most 5 % of cases."""
 
 MIN_DEFLATED_SHARPE: Final = LEVEL
-"""Of 90 moving averages without an edge, the best was over it in 5.0 % (long) and 2.0 % (long and short)."""
+"""The best of 90 moving averages without an edge was over it in 5.0 % (long) and 2.0 % (long and short) of cases."""
 
 MAX_TIMING_P_VALUE: Final = 0.05
 """By construction 5 % of the runs without any timing are under it."""
@@ -33,11 +33,11 @@ MAX_OVERFITTING_PROBABILITY: Final = 0.7
 MAX_SUPERIORITY_P_VALUE: Final = 0.05
 
 MIN_COST_MARGIN: Final = 2.0
-"""Times the fee that a run must be able to pay: real costs are often higher than assumed."""
+"""The multiple of its fee that a run must be able to pay: real costs are often higher than assumed."""
 
 MAX_NAMED_GAPS: Final = 3
 MIN_ROUNDED_TRIALS: Final = 10
-"""Effective trials from which sentences say a whole number."""
+"""Sentences give the effective trials as a whole number from this many on."""
 
 
 def data_objections(metrics: Metrics) -> Iterator[Reason]:
@@ -113,8 +113,8 @@ def _timing_objections(evidence: Evidence, has_high_sharpe: bool) -> Iterator[Re
             f"{MIN_SHIFTS} different distances.",
         )
         return
-    # The ledger counts trials outside of the sweep too, and the sweep how its rows resemble each other at each bar:
-    # neither has all of what the other has, so the larger one counts.
+    # The ledger also counts trials outside of the sweep; the sweep measures how similar its rows are at each bar.
+    # Neither has all the information of the other, so the larger p-value counts.
     p_value = deflated if in_sweep is None else max(deflated, in_sweep)
     if p_value > MAX_TIMING_P_VALUE:
         shown = format_figure(p_value, MAX_TIMING_P_VALUE)
@@ -142,14 +142,14 @@ def _say_in_sweep(shown: str) -> str:
 
 
 def describe_trials(evidence: Evidence) -> str | None:
-    """Return how many independent trials the timing is deflated with, as sentences say it; None if it is one."""
+    """Return the independent trials that the timing is deflated with, as sentences write them; None for one."""
     trials = evidence.benchmarks.active_trials_effective
     shown = format_figure(trials) if trials < MIN_ROUNDED_TRIALS else f"{trials:,.0f}"
     return None if trials <= 1 or shown == "1" else f"about {shown}"
 
 
 def _explain_profit(evidence: Evidence) -> str:
-    """Return the sentence's end that says what a high Sharpe ratio without timing comes from."""
+    """Return the end of the sentence that explains a high Sharpe ratio without timing."""
     held = evidence.benchmarks.buy_and_hold
     market = (evidence.metrics.buy_and_hold_return or 0.0) if held is None else held.total_return
     direction = evidence.rules.direction

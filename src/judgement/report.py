@@ -1,7 +1,7 @@
 """Judge one run: examine it on its own, then judge it among all trials of its user.
 
-The steps are apart because of the ledger of trials: `trials_of` is what the run adds to it, and `judge` needs its sums
-with this run in them. `examine`, which takes longest, needs no ledger, so that a run can be counted meanwhile.
+The steps are separate because of the ledger of trials: `trials_of` returns what the run adds to it, and `judge` needs
+its sums including this run. `examine`, which takes longest, needs no ledger, so a run can be counted meanwhile.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class JudgedRun:
-    """A run and what it was made from.
+    """A run and its inputs.
 
     `differing_fills` counts the fills in which both engines differ; None if they were not compared.
     """
@@ -62,7 +62,7 @@ class JudgedRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Examination:
-    """What a run shows on its own; `benchmarks` counts it as the only trial until it is judged."""
+    """The findings on a run by itself; `benchmarks` counts it as the only trial until it is judged."""
 
     run: JudgedRun
     confidence: Confidence
@@ -85,7 +85,7 @@ class _Returns(NamedTuple):
 
 
 def trials_of(run: JudgedRun) -> tuple[Trial | None, Trial | None]:
-    """Return what a run adds to the ledger: trials of its returns, in total and without the market that it held.
+    """Return what a run adds to the ledger: trials of its returns, in total and without its average market exposure.
 
     Each is None if it did not move.
     """
@@ -199,7 +199,7 @@ def judge(
 
 
 def _deflate(found: Examination, ledger: LedgerSnapshot) -> Deflation:
-    """Return what is left of a run's figures among all trials."""
+    """Return the run's figures, deflated by all trials."""
     run, test = found.run, found.benchmarks.timing
     return deflate(
         simple_returns(run.simulation.equity, run.rules.initial_cash),

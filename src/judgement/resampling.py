@@ -7,7 +7,7 @@ is cut, so that every path has n bars.
 All random numbers come from splitmix64 (Steele, Lea & Flood 2014), which is part of the rules here: numpy does not
 promise that its generators give the same numbers in later versions.
 
-Compiled functions call those of their own file only: numba's cache on disk does not see a change of another file.
+Compiled functions call only functions of their own file, because numba's disk cache misses changes of other files.
 """
 
 from __future__ import annotations
@@ -22,13 +22,12 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Starts = NDArray[np.uint32]
-"""Unsigned, so that compiled code reads tables without asking whether an index counts from the end: 15 to 30 % of a
-resample's time."""
+"""Unsigned, so that compiled code does not test for negative indices, which takes 15 to 30 % of a resample's time."""
 
 RESAMPLES: Final = 1000
 SQUARES_ROUNDING: Final = 1e-12
-"""Part of a sum of squares that its rounding may make up. A path that stands still has deviations of −mean each, and
-what is left of their squares is rounding: without this limit its Sharpe ratio would be 10⁸."""
+"""The fraction of a sum of squares that may be rounding. On a flat path each deviation is −mean, and the variance that
+remains is rounding: without this limit its Sharpe ratio would be 10⁸."""
 
 SUM, SQUARES, GROWTH, HIGHEST, LOWEST, FALL = range(6)
 """Columns of a table of blocks: Σd, Σd², Σlog(1 + r), highest and lowest prefix of that sum (the empty one counts, so
@@ -79,7 +78,7 @@ def tabulate_blocks(deviations: Floats, returns: Floats, length: int) -> Floats:
     """Return the figures [n, 6] of the circular block of `length` < n bars from each start.
 
     Columns: see `SUM` and those after it, d being `deviations`. Built by doubling: log₂(length) passes. A return of −1
-    or less uses up all equity: its growth is −∞, and so is that of every path that it is on.
+    or less uses up all equity: its growth is −∞, and so is that of every path that contains it.
     """
     n = returns.size
     power = np.empty((n, 6))
@@ -140,7 +139,7 @@ def draw_two_stages(n: int, state: np.uint64, population: Starts, starts: Starts
 
 @njit(cache=True, nogil=True)
 def _influence(mean: float, deviation: float, sharpe: float) -> tuple[float, float, float]:
-    """Return what Σd, Σd² and the number of bars of a block are multiplied with, to give its sum of ψ.
+    """Return the factors of Σd, Σd² and the number of bars of a block that give its sum of ψ.
 
     ψ = z − SR/2 (z² − 1) is the influence of a bar on the ratio, z = (d − mean) ÷ deviation.
     """
@@ -154,8 +153,7 @@ def _influence(mean: float, deviation: float, sharpe: float) -> tuple[float, flo
 def block_error(table: Floats, length: int, mean: float, deviation: float) -> float:
     """Return the standard error of the Sharpe ratio mean ÷ deviation per bar, from all circular blocks of `length`.
 
-    `table` holds the blocks of deviations from the mean that is in the returns; `mean` is that above the risk-free
-    rate.
+    `table` holds the blocks of deviations from the returns' own mean; `mean` is the mean above the risk-free rate.
     """
     n = table.shape[0]
     by_sum, by_square, by_bar = _influence(0.0, deviation, mean / deviation)
@@ -227,7 +225,7 @@ def resample_sharpe(
 def _draw_sharpes(
     table: Floats, last: Floats, length: int, mean: float, deviation: float, least: float, state: np.uint64
 ) -> Floats:
-    # One resample at a time: the starts of all would be new pages of memory at each call, a quarter of its time.
+    # One resample at a time, because an array of all starts needs new memory pages at each call: a quarter of its time.
     n = table.shape[0]
     starts = np.empty(-(-n // length), np.uint32)
     own = np.empty((starts.shape[0], 2))

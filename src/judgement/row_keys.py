@@ -1,7 +1,7 @@
 """Build the keys of many runs on the same bars: the rows of a sweep.
 
-They are those of `run_key`, at a tenth of its cost: the canonical JSON has the same beginning and end in all rows, and
-what changes is put together from texts of names and values that were written before.
+They equal those of `run_key`, at a tenth of its cost: the canonical JSON has the same beginning and end in all rows,
+and the rest is assembled from cached texts of names and values.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def row_keys(
 ) -> tuple[str, ...]:
     """Return the key of each run: `run_key` of its strategy, its rules (one for all, or each) and its growth.
 
-    Rows that share a strategy or rules as one object cost less. Raises ValueError if the lengths differ.
+    Rows that share a strategy object or a rules object cost less. Raises ValueError if the lengths differ.
     """
     count = len(strategies)
     if count != len(smallest_growth) or not (isinstance(rules, TradingRules) or len(rules) == count):
@@ -42,7 +42,7 @@ def row_keys(
 class _Texts:
     """The parts of the canonical JSON of `trial_key`, in the order of their names.
 
-    Objects that texts are kept for are kept too, so that no other one gets the same id.
+    Objects with cached texts are kept alive, so that no other object gets the same id.
     """
 
     def __init__(self, setting: RunSetting) -> None:
@@ -89,7 +89,7 @@ class _Texts:
         return f"{{{','.join(parts)}}}"
 
     def _write_value(self, value: Any) -> str:
-        # Numbers and booleans can be equal and have different texts, so the type is part of what they are found by.
+        # Numbers and booleans can be equal but have different texts, so the type is part of the cache key.
         if not isinstance(value, _SCALARS):
             return to_canonical_json(value)
         kept = self._values.get((type(value), value))

@@ -1,4 +1,4 @@
-"""Shuffle rows, and cut them into parts that are predicted apart; light enough for the sandbox's child."""
+"""Shuffle rows, and cut them into parts that are predicted separately; light enough for the sandbox's child."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MIXERS: Final = ((30, np.uint64(0xBF58476D1CE4E5B9)), (27, np.uint64(0x94D049BB
 def shuffle_rows(n: int, seed: int) -> Rows:
     """Return the numbers 0 to n − 1 in the order of their splitmix64 values (Steele, Lea & Flood 2014).
 
-    A rule of our own, because numpy does not promise that its generators give the same numbers in later versions.
+    Our own generator, because numpy does not promise that its generators give the same numbers in later versions.
     """
     mixed = np.uint64(seed) + np.arange(1, n + 1, dtype=np.uint64) * _STEP
     for shift, factor in _MIXERS:
@@ -35,7 +35,7 @@ def draw_parts(outputs: NDArray[Any], seed: int) -> tuple[Rows, ...]:
     rank = np.empty(len(outputs), np.int64)
     rank[order] = np.arange(len(outputs))
     halves = np.array_split(np.arange(len(outputs)), 2)
-    # Equal outputs, as labels are, fall by chance.
+    # Equal outputs, such as labels, are assigned by chance.
     by_output = (half[np.lexsort((rank[half], outputs[half]))] for half in halves)
     return tuple(part[np.argsort(rank[part])] for half in by_output for part in np.array_split(half, 2))
 

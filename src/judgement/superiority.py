@@ -1,4 +1,4 @@
-"""Test whether the best of many rows beats buy-and-hold by more than chance, after Hansen.
+"""Test whether the best of many rows beats buy-and-hold by more than chance (Hansen's test).
 
 Differences to buy-and-hold are resampled in circular blocks, the same bars for all rows (Hansen 2005, "A Test for
 Superior Predictive Ability"). The same resamples give the set of rows that each beat it (Romano & Wolf 2005, "Stepwise
@@ -36,8 +36,8 @@ class Superiority:
     """How the rows compare with buy-and-hold.
 
     `p_value` is Hansen's consistent one; `lower` and `upper` are its bounds. `best` is the row with the largest
-    studentized difference, `superior_rows` are those that beat buy-and-hold, with 5 % for one or more wrong ones.
-    `rows` counts those that were tested. `block_length` counts bars.
+    studentized difference. `superior_rows` are those that beat buy-and-hold, with a probability of 5 % that one or more
+    of them do not. `rows` counts the tested rows. `block_length` counts bars.
     """
 
     p_value: float
@@ -58,8 +58,8 @@ class PValues(NamedTuple):
 def measure_superiority(returns: Floats, market: Floats) -> Superiority | None:
     """Test whether one of the rows [n, rows], returns per bar, beats buy-and-hold, `market` [n].
 
-    Rows that differ from buy-and-hold by the same in each bar, and all but the first of equal rows, are left out.
-    None under 100 bars, without a row, and if a return is not a number.
+    Rows with the same difference from buy-and-hold in each bar, and all but the first of equal rows, are left out. None
+    under 100 bars, without a row, and if a return is not a number.
     """
     differences = returns - market[:, None]
     n = differences.shape[0]
@@ -87,7 +87,7 @@ def measure_streamed_superiority(
     rows
         The numbers of the rows; `best` and `superior_rows` are among them.
     seed
-        Of the resamples; if not given, that of the rows' differences one row after the other.
+        The seed of the resamples; if None, it is computed from the rows' differences, row by row.
     """
     n = market.size
     survey = _survey(returns_of, rows, market) if n >= MIN_BARS else None
@@ -180,7 +180,7 @@ def find_p_values(means: Floats, resampled: Floats, deviations: Floats, n: int) 
 
 
 def find_superior(means: Floats, resampled: Floats, deviations: Floats) -> NDArray[np.int64]:
-    """Return the rows that beat 0, in steps: the rows that a step finds are left out of the maximum of the next one."""
+    """Return the rows that beat 0, stepwise: the rows that a step finds are left out of the next step's maximum."""
     own = means / deviations
     superior = np.zeros(means.size, np.bool_)
     while not superior.all():

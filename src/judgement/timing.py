@@ -1,7 +1,7 @@
 """Test whether the timing of entries and exits matters, by circular shifts of the exposure.
 
-The exposure of a run is moved along the bars by every possible number of bars, around the end; number and length of
-its trades stay as they are. If many of the moved runs earn as much from the market, gross, the timing of the run is
+The exposure of a run is moved along the bars by every possible number of bars, around the end; the number and length of
+its trades do not change. If many of the moved runs earn as much from the market before costs, the timing of the run is
 no better than chance. No random numbers are drawn.
 
 Shifts by less than twice the mean holding time are not counted: they hold nearly the same bars as the run itself, and
@@ -28,7 +28,7 @@ MIN_SHIFTS: Final = 100
 LEVEL: Final = 0.95
 POWER: Final = 0.80
 ZONE: Final = 2
-"""Mean holding times on both sides of no shift that are not counted."""
+"""Shifts of fewer than this many mean holding times, in either direction, are not counted."""
 
 ROUNDING: Final = 1e-12
 """Part of ‖exposure‖ ‖market‖ below which two earnings are the same: the Fourier transform rounds by 1e-15 of it."""
@@ -60,8 +60,8 @@ def measure_timing(exposure: Floats, market: Floats, *, bars_per_year: float) ->
     market
         Returns of the close per bar [n].
 
-    None under 10 trades (runs of bars with one side, so always in and never in too), if under 100 shifts are counted,
-    and if all earn the same.
+    None under 10 trades (runs of bars with one side; so also if always or never in the market), if under 100 shifts are
+    counted, and if all earn the same.
     """
     holding = measure_holding(exposure)
     counted = count_shifts(exposure.size, holding)
@@ -95,7 +95,7 @@ def earn_shifted(exposure: Floats, transformed_market: NDArray[np.complex128], n
 
 
 def measure_holding(exposure: Floats) -> Holding:
-    """Return how many runs of one side an exposure [n] has, and how many bars they last on average."""
+    """Return how many runs of bars with one side an exposure [n] has, and their mean length in bars."""
     side = np.sign(exposure)
     is_start = side != 0
     held = np.count_nonzero(is_start)
@@ -131,11 +131,11 @@ def deflate_p_value(p_value: float, effective_trials: float) -> float:
 
 
 def deflate_power(test: TimingTest, bars: int, effective_trials: float) -> DeflatedPower:
-    """Return what the test can see on its `bars` bars if its p-value counts as that of the best of N trials.
+    """Return the power of the test on its `bars` bars if its p-value counts as that of the best of N trials.
 
-    N is at least 1. Each test is then made at the level α = 1 − 0.95^(1/N), of which the p-value, in steps of
-    1 ÷ (1 + shifts), can only use whole ones: if one is over α, no edge is found. The quantile of the shifts there is
-    often beyond all of them, so their earnings are taken as normal beyond their 95 % quantile.
+    N is at least 1. Each test then has the level α = 1 − 0.95^(1/N). The p-value moves in steps of 1 ÷ (1 + shifts): if
+    one step is over α, no edge is found. The quantile of the shifts at α is often beyond all of them, so their earnings
+    are assumed to be normal beyond their 95 % quantile.
     """
     trials, deviation = max(effective_trials, 1.0), test.deviation
     if trials == 1 or deviation is None:
@@ -147,7 +147,7 @@ def deflate_power(test: TimingTest, bars: int, effective_trials: float) -> Defla
         used = max(math.floor(level * steps), 1) / steps
         return test.smallest_visible_edge - (float(ndtri(used)) + float(ndtri(LEVEL))) * deviation
 
-    # A bar more is a step more, as the zone keeps its length.
+    # One more bar gives one more step, because the zone keeps its length.
     needed = None if test.bars_needed is None else bars + least_steps - steps
     while needed is not None:
         wanted = bars * (find_smallest(steps + needed - bars) / test.edge) ** 2
@@ -163,7 +163,7 @@ def find_norm(values: Floats) -> float:
 
 
 def _upper_quantile(values: Floats) -> float:
-    """Return the quantile at `LEVEL`, as `np.quantile` does, which takes a quarter of the whole test's time."""
+    """Return the quantile at `LEVEL`; `np.quantile` gives the same, but takes a quarter of the whole test's time."""
     place = LEVEL * (values.size - 1)
     low = int(place)
     ordered = np.partition(values, (low, min(low + 1, values.size - 1)))

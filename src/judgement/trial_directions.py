@@ -1,7 +1,7 @@
-"""Measure which way a run went: the direction of its returns per slot, and their t, as compiled code.
+"""Measure the direction of a run's returns per slot, and their t, in compiled code.
 
-Sums are added in numpy's order (pairwise, numpy/_core/src/umath/loops_utils.h.src), so that directions are those that
-`numpy.sum` and `numpy.mean` gave before this was compiled: ledgers that exist go on to the bit.
+Sums are added in numpy's order (pairwise, numpy/_core/src/umath/loops_utils.h.src). So directions equal, to the bit,
+those in existing ledgers, which were computed with `numpy.sum` and `numpy.mean`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from src.domain.trials import UNIT
 Floats = NDArray[np.float64]
 
 FLAT: Final = 1e-24
-"""‖x − x̄‖² of at most this × n × max x² is rounding: such a run did not move, and is not a trial."""
+"""If ‖x − x̄‖² is at most this × n × max x², it is rounding: such a run did not move, and is not a trial."""
 
 MAX_T: Final = 2.0**22
-"""Returns as even as that come from made-up bars only; in units of 2⁻⁴⁰ a larger t does not fit int64."""
+"""Only made-up bars give returns with a larger t; in units of 2⁻⁴⁰ it would not fit int64."""
 
 _BLOCK: Final = 128
 _DEEPEST: Final = 64
-"""Halvings of the longest array, and more."""
+"""More than the halvings of the longest array."""
 
 
 @njit(cache=True, nogil=True)
@@ -100,7 +100,7 @@ def measure_direction(values: Floats, directions: NDArray[np.int64]) -> tuple[bo
     squares = sum_pairwise(scratch)
     if not squares < math.inf:  # a return, and so the mean, is no finite number
         return False, 0
-    # No |x| is more than |x̄| + ‖x − x̄‖, so that the largest is looked for in few runs.
+    # No |x| exceeds |x̄| + ‖x − x̄‖, so few runs need a search for the largest.
     most = abs(mean) + math.sqrt(squares)
     if squares <= FLAT * n * (most * most):
         largest = np.abs(values).max()

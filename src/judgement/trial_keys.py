@@ -24,10 +24,10 @@ _NO_FUNDING: Final = Funding()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSetting:
-    """What the keys of all runs on some bars with some model have in common.
+    """The part that the keys of all runs on the same bars with the same model share.
 
     `window_ms` are the open times of the first and the last bar, `highest_price` the highest of all bars. `training`
-    says which of the bars the model declares to have seen, None if none: what the run adds to the ledger depends on it.
+    gives the bars that the model declares as seen, None if none: the run's entry in the ledger depends on it.
     """
 
     symbol: str
@@ -56,14 +56,14 @@ def run_key(setting: RunSetting, strategy: StrategyDescription, rules: TradingRu
 
 
 def decisive_rules(rules: TradingRules, *, is_cash_kept: bool) -> TradingRules:
-    """Return the rules that give the same returns as these, the same for all rules that do.
+    """Return one canonical set of rules for all rules that give the same returns as these.
 
-    1. A size of all equity is that of no size: all cash.
-    2. Returns do not depend on the amount of cash: the initial cash is the default one, and fixed units keep their
-       share of it, unless `is_cash_kept`; see `keeps_cash`.
-    3. How long an entry waits is that of the default if it does not wait, and how a bar is read if it has only one
-       reading: long without a stop or a target. So are the maintenance margin without leverage,
-       funding at a rate of 0, and the length of an ATR that no exit is counted in.
+    1. A size of all equity becomes no size, which means all cash.
+    2. Returns do not depend on the amount of cash: the initial cash becomes the default one, and fixed units are scaled
+       with it, unless `is_cash_kept`; see `keeps_cash`.
+    3. Settings without effect become the defaults: an entry's life if it does not wait; the intrabar policy if a bar
+       can be read in one way only (long without a stop or a target); the maintenance margin without leverage; funding
+       at a rate of 0; the length of an ATR that no exit uses.
     """
     exits = rules.exits
     changes: dict[str, Any] = {}
@@ -84,7 +84,7 @@ def decisive_rules(rules: TradingRules, *, is_cash_kept: bool) -> TradingRules:
     if rules.margin.leverage == 1 and rules.margin != _DEFAULT_MARGIN:
         changes["margin"] = _DEFAULT_MARGIN
     if rules.funding != _NO_FUNDING:
-        # A history is known by its content: it may have been uploaded under two names.
+        # A history is identified by its content, because it may have been uploaded under two names.
         changes["funding"] = (
             replace(rules.funding, history=rules.funding.fingerprint) if rules.funding.is_paid else _NO_FUNDING
         )
@@ -96,8 +96,8 @@ def decisive_rules(rules: TradingRules, *, is_cash_kept: bool) -> TradingRules:
 
 
 def keeps_cash(rules: TradingRules, *, smallest_growth: float, highest_price: float) -> bool:
-    """Return whether the cash is part of the trial: it is the default one, entries are worth a fixed amount, the
-    exchange limits them in amounts, fills depend on their share of the volume, or they come near a tolerance of
+    """Return whether the cash is part of the trial: it is the default cash, entries are worth a fixed amount, the
+    exchange limits their amounts, fills depend on their share of the volume, or amounts come near a tolerance of the
     engines.
 
     Parameters
@@ -115,7 +115,7 @@ def keeps_cash(rules: TradingRules, *, smallest_growth: float, highest_price: fl
 
 
 def written_rules(rules: TradingRules) -> dict[str, object]:
-    """Return the rules that differ from the defaults, so that one that is added later does not change older keys."""
+    """Return the rules that differ from the defaults, so that a rule added later does not change older keys."""
     return {
         item.parameter.name: item.write(item.of(rules))
         for item in parameters_of(TradingRules)
@@ -128,7 +128,7 @@ def _scale_to_default_cash(rules: TradingRules) -> dict[str, Any]:
     units = rules.sizing.fixed_units
     if units is None:
         return {"initial_cash": DEFAULT_CASH}
-    # 12 digits: 0.3 units of 30,000 are written as the 0.1 of 10,000 are.
+    # 12 digits, so that 0.3 units with cash of 30,000 are written like 0.1 with 10,000.
     scaled = float(f"{units * (DEFAULT_CASH / rules.initial_cash):.12g}")
     if not MIN_SIZE <= scaled <= MAX_AMOUNT:
         return {}
@@ -159,7 +159,7 @@ def trial_key(
         "strategy": strategy, "parameters": parameters, "model": model_sha256, "rules": rules, "symbol": symbol,
         "interval": interval, "window": list(window_ms), "bars": bars_fingerprint,
     }  # fmt: skip
-    if training is not None:  # so that runs that declare nothing keep the keys that ledgers hold already
+    if training is not None:  # runs that declare nothing keep the keys that ledgers already hold
         parts["training"] = training
     return hashlib.sha256(to_canonical_json(parts).encode()).hexdigest()
 

@@ -13,7 +13,7 @@ from src.judgement.trial_directions import measure_direction
 Floats = NDArray[np.float64]
 
 UNITS: Final = ((86_400_000, 0), (3_600_000, 1), (60_000, 2), (1_000, 3))
-"""Days, hours, minutes and seconds in ms, and the level that tells their slots apart."""
+"""Days, hours, minutes and seconds in ms, and the level that distinguishes their slots."""
 LEVELS: Final = 4
 MIN_UNITS: Final = 30
 
@@ -45,7 +45,7 @@ def _build_trial(slots: NDArray[np.int64], firsts: NDArray[np.int64], returns: F
 
 
 def active_returns(returns: Floats, market: Floats, exposure: Floats) -> Floats:
-    """Return r − p̄ × b per bar [n]: what is left without the market that the run held on average.
+    """Return r − p̄ × b per bar [n]: the returns minus those of the average market exposure.
 
     b are the market's returns and p̄ is the mean of `exposure`, the signed fraction of equity that is held.
     """

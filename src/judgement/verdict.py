@@ -4,7 +4,7 @@
 2. If the run gains, only luck objects, and the bars are too few to find an edge of the measured size, a reason says so.
 3. The level is the gravest of the reasons. Without an objection it is NO_OBJECTION, which does not mean that the
    result is good.
-4. What was not checked is listed, so that it is not taken for passed.
+4. Checks that were not made are listed, so that they do not look passed.
 
 Nothing is added up: the checks share their data, so their p-values cannot be combined.
 """
@@ -30,7 +30,7 @@ from src.judgement.reasons import (
 __all__ = ["LEAK_AUDIT", "Evidence", "reach_verdict"]
 
 LEAK_AUDIT: Final = "LEAK_AUDIT"
-"""The check whose failure the caller reports."""
+"""The check whose failure is reported by the caller."""
 
 _LEVELS: Final = tuple(VerdictLevel)
 _CODES: Final = tuple(ReasonCode)
@@ -55,13 +55,13 @@ def reach_verdict(evidence: Evidence) -> Verdict:
 
 
 def rank_reason(reason: Reason) -> tuple[int, int]:
-    """Return the place of a reason in a verdict: the gravest first, notes last."""
+    """Return the sort key of a reason in a verdict: the gravest first, notes last."""
     gravity = len(_LEVELS) if reason.level is None else _LEVELS.index(reason.level)
     return gravity, _CODES.index(reason.code)
 
 
 def _power_objections(evidence: Evidence, objections: Sequence[Reason]) -> Iterator[Reason]:
-    """Yield the reason that luck could not have been told from the edge, if the run gains and only luck objects."""
+    """Yield the reason that luck and the edge cannot be distinguished, if the run gains and only luck objects."""
     timing, smallest = evidence.benchmarks.timing, evidence.benchmarks.smallest_visible_edge_deflated
     if timing is None or not objections or any(reason.code not in _LUCK for reason in objections):
         return
@@ -86,7 +86,7 @@ def _power_objections(evidence: Evidence, objections: Sequence[Reason]) -> Itera
 
 
 def _list_not_checked(evidence: Evidence) -> Iterator[NotChecked]:
-    """Yield the caller's list, then what could not be computed, then what the service never checks."""
+    """Yield the caller's list, then the checks that could not be computed, then those that the service never makes."""
     yield from evidence.not_checked
     known = {item.code for item in evidence.not_checked}
     for code, why in _missing_checks(evidence):

@@ -1,4 +1,4 @@
-"""Describe what a portfolio did: as one run, by symbol, and how alike the symbols moved."""
+"""Describe the result of a portfolio: as one run, by symbol, and how similarly the symbols moved."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ INDEX: Final = "PORTFOLIO"
 def build_index(bars: Sequence[Bars], times_ms: NDArray[np.int64]) -> Bars:
     """Return the market of a portfolio at the times [t] of its symbols' bars.
 
-    It is an equal part of 1 in each symbol, bought at the first close and held: a part is 1 ÷ symbols until then, and
-    what it was at the last close where a symbol has no bar.
+    It is an equal part of 1 in each symbol, bought at the first close and held. A part is 1 ÷ symbols until then, and
+    keeps the value of its last close while the symbol has no bar.
     """
     level = np.zeros(len(times_ms))
     for own in bars:
@@ -45,8 +45,8 @@ def carry(values: Floats, own_ms: NDArray[np.int64], times_ms: NDArray[np.int64]
 def merge_runs(simulation: PortfolioSimulation, bars: Sequence[Bars], index: Bars) -> Simulation:
     """Return a portfolio as one run on its index: bars are those of the common times.
 
-    The position is what all positions are worth at their last closes, in units of the index. Fills and trades are those
-    of all symbols, fills by time, trades by their last one. Trades last as many bars as their own symbol had.
+    The position is the value of all positions at their last closes, in units of the index. Fills and trades are those
+    of all symbols: fills ordered by time, trades by their last fill. A trade's length is in its symbol's bars.
     """
     times, held = simulation.time_ms, np.zeros(len(simulation.time_ms))
     for run, own in zip(simulation.runs, bars, strict=True):
@@ -101,8 +101,8 @@ def summarize_symbol(run: SymbolRun, bars: Bars, *, initial_cash: float, fingerp
 def correlate(simulation: PortfolioSimulation, *, initial_cash: float) -> Correlations:
     """Return Pearson's correlations of the symbols' profits at each time ÷ the equity before it.
 
-    A symbol that was never traded is left out. A pair counts the times at which both were held or have just been
-    closed: where either is out of the market, they say nothing about how alike they move.
+    A symbol that was never traded is left out. A pair counts only times at which both are held or have just been
+    closed: while either is out of the market, nothing shows how similarly they move.
     """
     runs = [run for run in simulation.runs if len(run.fills)]
     before = np.concatenate(([initial_cash], simulation.equity[:-1]))
@@ -129,7 +129,7 @@ def correlate(simulation: PortfolioSimulation, *, initial_cash: float) -> Correl
 
 
 MIN_COMMON_TIMES: Final = 30
-"""Under so many times a correlation has a standard error of about 0.2 or more, and says nothing."""
+"""With fewer times, a correlation has a standard error of about 0.2 or more, and says nothing."""
 
 
 def _pearson(one: Floats, other: Floats) -> float:
@@ -138,7 +138,7 @@ def _pearson(one: Floats, other: Floats) -> float:
         return math.nan
     one, other = one - one.mean(), other - other.mean()
     if np.array_equal(one, other) and one.any():
-        return 1.0  # the quotient of a symbol with itself may be rounded
+        return 1.0  # the quotient may be rounded for equal symbols
     spread = math.sqrt(float(one @ one)) * math.sqrt(float(other @ other))
     return min(max(float(one @ other) / spread, -1.0), 1.0) if spread > 0 else math.nan
 

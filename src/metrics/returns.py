@@ -5,8 +5,8 @@ returns r [n] as fractions and returns NaN if the figure does not exist.
 
 Rounding: figures are built from differences of amounts (equity of two bars, a return and the mean), and even a small
 difference has the rounding error of its amounts. 1. `without_rounding` sets a difference to 0 if it is within that
-error. 2. The remaining difference is still uncertain by up to `ROUNDING`. So a spread that ratios divide by (a
-deviation, the deepest drawdown) counts as 0 below `SMALLEST_SPREAD`, and `ratio` needs no limit of its own.
+error. 2. Any other difference is still uncertain by up to `ROUNDING`. So a denominator (a deviation, the deepest
+drawdown) counts as 0 below `SMALLEST_SPREAD`, and `ratio` needs no limit of its own.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 ROUNDING = 1e-14
-"""A difference up to this share of its amounts is rounding: 45 units in the last place; cash + position × price and the
-steps to a return round by 1 to 4 units."""
+"""A difference up to this fraction of its amounts is rounding: 45 units in the last place. Cash + position × price, and
+the steps to a return, round by 1 to 4 units."""
 
 SMALLEST_SPREAD = 1e-12
 """100 × `ROUNDING`: a spread of a smaller share of its amounts would give ratios with less than two digits. Returns of
@@ -148,7 +148,7 @@ def tails(returns: NDArray[np.float64]) -> Tails:
 
 
 def tails_of_ordered(ordered: NDArray[np.float64]) -> Tails:
-    """Return the `tails` of returns [n] that ascend, or at least as far as these figures need."""
+    """Return the `tails` of returns [n] that are sorted, at least at the positions that these figures need."""
     last = ordered.size - 1
     low, high = TAIL_RATE * last, (1 - TAIL_RATE) * last
     worst = float(np.mean(ordered[: int(low) + 1]))
@@ -165,7 +165,7 @@ def beta(returns: NDArray[np.float64], market: NDArray[np.float64]) -> float:
     """Return covariance(r, b) ÷ variance(b), b the market's returns [n].
 
     No close precedes the first bar, so b is 0 there (vectorbt). NaN if this 0 contributes more to the variance than all
-    measured returns: otherwise a market that grows evenly would get a beta from it.
+    measured returns: otherwise the artificial 0 alone would give an evenly growing market a beta.
     """
     n = returns.size
     if n < 2:
@@ -197,7 +197,7 @@ def alpha(found: Moments, market_mean: float, beta_of_returns: float, risk_free:
 
 
 def ratio(top: float, bottom: float) -> float:
-    """Return top ÷ bottom, NaN if there is nothing to divide by."""
+    """Return top ÷ bottom, NaN unless bottom is over 0."""
     return top / bottom if bottom > 0.0 else np.nan
 
 

@@ -1,4 +1,4 @@
-"""The buy-and-hold strategy: what any other one is measured against."""
+"""The buy-and-hold strategy, the benchmark of all others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""List the strategies and the indicators of the registries with their parameters, and the other words of rules."""
+"""List the registered strategies and indicators with their parameters, and the other words of rules."""
 
 from __future__ import annotations
 

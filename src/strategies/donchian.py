@@ -1,4 +1,4 @@
-"""The Donchian strategy: buy a close above the channel of the bars before, sell one below a shorter channel.
+"""The Donchian strategy: buy a close above the channel of the previous bars, sell a close below a shorter channel.
 
 Richard Donchian's rule as the turtles traded it (Curtis Faith, Way of the Turtle, 2007, System 1), but decided at the
 close.

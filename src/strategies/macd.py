@@ -67,7 +67,7 @@ class Macd:
     def signals(self, inputs: StrategyInputs) -> Signals:
         """Return the crossings in the range."""
         line, signal = (reading.read(inputs) for reading in self.params.readings)
-        # Both are differences of averages of the close, and near 0 if it hardly moves.
+        # Both are differences of averages of the close, and near 0 if the close hardly moves.
         close = inputs.bars.close
         buys, sells = crosses_above(line, signal, scale=close), crosses_below(line, signal, scale=close)
         return to_signals(inputs, self, buys=buys, sells=sells)

@@ -19,7 +19,7 @@ DEFAULT_THRESHOLD: Final = 0.5
 
 _LABELS: Final = {OutputKind.BINARY_LABEL: (0.0, 1.0), OutputKind.SIGNED_LABEL: (-1.0, 0.0, 1.0)}
 _ROUNDING: Final = 1e-6
-"""How far a float32 probability may be rounded beyond 0…1."""
+"""How far rounding may move a float32 probability outside 0…1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class ModelStrategy:
         return describe_model(self.params.threshold, predictions.kind, predictions.feature_columns)
 
     def signals(self, inputs: StrategyInputs) -> Signals:
-        """Return the edges of the target position that the predictions give; raises InvalidInput."""
+        """Return the changes of the target position that the predictions give; raises InvalidInput."""
         predictions = inputs.required_predictions()
         return signals_from_predictions(
             predictions, threshold=self.params.threshold, feature_columns=predictions.feature_columns

@@ -1,7 +1,7 @@
-"""What the preset strategies share: the indicators that they read, and signals from the bars that mean buy or sell.
+"""Shared parts of the preset strategies: the indicators that they read, and signals from bars that mean buy or sell.
 
-A preset's target starts with neither side at the first bar of the range, and turns at bars that mean buy or sell. Its
-signals are the turns, so they alternate. The first one may be a sell: with the direction LONG it does nothing.
+A preset's target is neither long nor short at the first bar of the range, and turns at bars that mean buy or sell. Its
+signals are the turns, so they alternate. The first signal may be a sell: with the direction LONG it does nothing.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Reading(NamedTuple):
 
     @property
     def history(self) -> int:
-        """The number of bars before a value that does not depend on where the history begins, within limits."""
+        """The bars before a value that no longer depends on where the history begins, within limits."""
         memory = INDICATORS[self.name].memory(*self.numbers)
         return MAX_WARM_UP_BARS if memory is None else self.lookback + memory
 
@@ -130,7 +130,7 @@ def to_signals(inputs: StrategyInputs, preset: Preset, *, buys: Flags, sells: Fl
 
 
 def _find_turns(buys: Flags, sells: Flags) -> NDArray[np.int8]:
-    """Return the action [n]: at each buy or sell that differs from the last one; both at one bar are neither."""
+    """Return the action [n]: each buy or sell that differs from the last one; both at one bar count as neither."""
     meant = buys.astype(np.int8) - sells.astype(np.int8)
     bars = np.flatnonzero(meant)
     turns = meant[bars]

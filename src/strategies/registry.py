@@ -69,7 +69,7 @@ def label_of(name: str) -> str:
 
 
 STORED_PARAMS: Final[Mapping[str, type[StrategyParams]]] = MappingProxyType({**PARAMS, "walk_forward": ScheduleParams})
-"""All classes of parameters that stored results can have, by name: jobs also make one that requests cannot name."""
+"""All classes of parameters that stored results can have, by name; jobs also store one that requests cannot name."""
 
 _BY_PARAMS: Final = {params_of(strategy): strategy for strategy in STRATEGIES.values()}
 

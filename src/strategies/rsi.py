@@ -1,7 +1,7 @@
 """The RSI strategy: buy what stops being oversold, sell what stops being overbought.
 
-The index and its levels are Wilder's (New Concepts in Technical Trading Systems, 1978). The signals, when it comes
-back from beyond a level, are those of the RSI Strategy that TradingView ships.
+The index and its levels are Wilder's (New Concepts in Technical Trading Systems, 1978). The signals, on its return
+across a level, are those of the RSI Strategy that TradingView ships.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Trade other strategies one after another, each in a time of its own: what a walk-forward chose for its tests."""
+"""Trade other strategies one after another, each in its own time range: the choices of a walk-forward for its tests."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class ScheduleParams(StrategyParams):
         return max(known, default=None)
 
     def warm_up_bars(self, interval: Interval) -> int:
-        """Return as many bars as any part reads, so that the first part can trade from its first bar on."""
+        """Return the most bars that any part reads, so that the first part can trade from its first bar on."""
         return max(
             (max(strategy.warm_up_bars(interval), strategy.lookback_bars or 0) for strategy in self.strategies),
             default=0,
@@ -83,11 +83,11 @@ def _with_model(strategy: StrategyParams, model: ModelChoice) -> StrategyParams:
 
 
 FLAT_BARS: Final = 2
-"""Bars at a part's end in which nothing is entered: at the last but one the position is closed, so that it is flat at
-the part's end with either fill."""
+"""Bars at a part's end in which nothing is entered. The position is closed at the last bar but one, so that it is flat
+at the part's end with either fill timing."""
 
 _WITHOUT_ENTRY: Final = {int(Action.BUY): Action.CLOSE_SHORT, int(Action.SELL): Action.CLOSE_LONG}
-"""What is left of a signal that reverses a position if it may not enter the other one."""
+"""The closing part of each signal that may not enter a position."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class Schedule:
 
 
 def _inputs_of(inputs: StrategyInputs, first: int, end: int) -> StrategyInputs:
-    """Return what a strategy reads that trades the bars `first` to before `end`: all bars before are its history."""
+    """Return the inputs of a strategy that trades the bars `first` to before `end`; earlier bars are its history."""
     predictions: Predictions | None = None
     if inputs.predictions is not None:
         values = inputs.predictions.values[first - inputs.warm_up : end - inputs.warm_up]
@@ -139,15 +139,15 @@ def _inputs_of(inputs: StrategyInputs, first: int, end: int) -> StrategyInputs:
 
 
 def end_flat(action: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Return the action [n] of a part whose last bars close what is open and enter nothing."""
+    """Return the action [n] of a part whose last bars close any position and enter none."""
     ended = action.copy()
     ended[-FLAT_BARS:] = Action.HOLD
     given = ended[ended != Action.HOLD]
     if given.size and len(ended) >= FLAT_BARS:
         if len(ended) > FLAT_BARS and ended[-FLAT_BARS - 1] in _WITHOUT_ENTRY:
-            # What is entered here is closed a bar later: it would pay for two fills and hold one bar.
+            # An entry here would be closed a bar later: two fills paid to hold one bar.
             ended[-FLAT_BARS - 1] = _WITHOUT_ENTRY[ended[-FLAT_BARS - 1]]
-        # Also what waits to be entered is cancelled.
+        # A waiting entry is canceled too.
         if given[-1] == Action.BUY:
             ended[-FLAT_BARS] = Action.CLOSE_LONG
         elif given[-1] == Action.SELL:

@@ -33,7 +33,7 @@ class UpDown:
         return StrategyDescription(name=self.label)
 
     def signals(self, inputs: StrategyInputs) -> Signals:
-        """Return the edges of the target position, decided at each close; bars before the range are not read."""
+        """Return the changes of the target position, decided at each close; bars before the range are not read."""
         close = inputs.bars.close[inputs.warm_up :]
         change = np.sign(np.diff(close)).astype(np.int8)
         moves = np.flatnonzero(change)

@@ -1,4 +1,4 @@
-"""The values of one swept parameter: a finite list, or a range without a step that draws are made from."""
+"""The values of one swept parameter: a finite list, or a range without a step from which values are drawn."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ DIGITS: Final = 12
 """Significant digits of values, so that the third of 0.1, 0.2, … is 0.3 and not 0.30000000000000004."""
 
 ROUNDING: Final = 1e-9
-"""Part of a step by which a range may miss its end because of rounding, and still include it."""
+"""The fraction of a step by which rounding may make a range miss its end and still include it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Column:
     """One swept parameter; exactly one of `values` [count] and `range` is there.
 
-    A range is without a step, so that only draws have values of it.
+    A range has no step, so only draws can take values from it.
     """
 
     item: Sweepable
@@ -59,7 +59,7 @@ class Column:
         if self.range.scale is Scale.LINEAR:
             drawn = low + to_fractions(words) * (high - low)
         else:
-            # Each whole number has the part of the logarithms up to the next one.
+            # Each whole number has the share of the logarithms up to the next whole number.
             end = high + 1 if self.is_whole else high
             drawn = low * np.exp(to_fractions(words) * math.log(end / low))
         return np.clip(np.floor(drawn) if self.is_whole else round_values(drawn), low, high)
@@ -137,7 +137,7 @@ def _list_range(given: ValueRange, step: float, item: Sweepable, *, field: str) 
     numbers = np.arange(math.floor(steps + ROUNDING) + 1, dtype=np.float64)
     values = given.start + numbers * step if is_linear else given.start * step**numbers
     rounded = np.rint(values) if item.kind is ValueKind.WHOLE else round_values(values)
-    # The last value may be rounded to beyond the end, and a range of tiny steps to equal values.
+    # Rounding may move the last value beyond the end, or make values of tiny steps equal.
     return np.unique(np.clip(rounded, given.start, given.end))
 
 

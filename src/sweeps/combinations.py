@@ -23,23 +23,23 @@ __all__ = ["Combinations", "Sweepable", "apply_values", "build_combinations", "c
 Floats = NDArray[np.float64]
 
 MAX_ATTEMPTS: Final = 1_000
-"""How often a row is drawn again if its values are excluded. If one of 100 draws is allowed, 1 of 23,000 rows fails."""
+"""How often a row is drawn again if its values are excluded. If 1 of 100 draws is allowed, 1 of 23,000 rows fails."""
 
 MAX_DRAWS: Final = 50_000_000
-"""Draws for all rows of a sweep: some 5 s. A million rows have enough of them if one of 40 draws is allowed."""
+"""The most draws for all rows of a sweep: about 5 s. They suffice for a million rows if 1 of 40 draws is allowed."""
 
 MAX_VAIN_DRAWS: Final = 100_000
-"""Draws without an allowed one among them, after which there is none: fewer than 1 of 33,000 is, at 95 % confidence."""
+"""Draws without an allowed one after which a search gives up: fewer than 1 of 33,000 is allowed (95 % confidence)."""
 
 ROWS_AT_ONCE: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Combinations:
-    """The rows of a sweep: `values` [k, p] of the parameters of `space`, that of a closed list its place in it.
+    """The rows of a sweep: `values` [k, p] of the parameters of `space`; a member of a closed list is its index there.
 
-    `excluded` counts the combinations that a constraint, the strategy or the trading rules left out. `warnings` say
-    why, if a client listed them one by one.
+    `excluded` counts the combinations that a constraint, the strategy or the trading rules exclude. `warnings` give the
+    reason if the client listed the combinations one by one.
     """
 
     space: SearchSpace
@@ -94,7 +94,7 @@ def build_combinations(request: SweepRequest, *, max_combinations: int) -> Combi
 
 
 def warn_of_excluded(request: SweepRequest) -> tuple[str, ...]:
-    """Return how many combinations that a client listed are left out, and why; nothing if they were not listed."""
+    """Return how many of the combinations that a client listed are left out, and why; empty for other searches."""
     if request.search.kind is not SearchKind.LIST:
         return ()
     return build_combinations(request, max_combinations=MAX_VALUES).warnings
@@ -121,10 +121,10 @@ def count_combinations(request: SweepRequest, *, max_combinations: int) -> int:
 
 
 def draw_rows(space: SearchSpace, exclusions: Exclusions, seed: int, rows: NDArray[np.int64]) -> Floats:
-    """Return the draws [k, p] of these rows; each follows from the seed and its number alone.
+    """Return the draws [k, p] of these rows; each depends only on the seed and its row number.
 
-    An excluded draw is drawn again; a row that is excluded `MAX_ATTEMPTS` times is left out. None is returned if the
-    first `MAX_VAIN_DRAWS` are all excluded. Raises InvalidInput if more than `MAX_DRAWS` are needed.
+    An excluded draw is drawn again; a row that is excluded `MAX_ATTEMPTS` times is left out. No row is returned if the
+    first `MAX_VAIN_DRAWS` draws are all excluded. Raises InvalidInput if more than `MAX_DRAWS` are needed.
     """
     draws = _Draws(space, exclusions, seed, rows.size)
     parts = [draws.draw(rows[first : first + ROWS_AT_ONCE]) for first in range(0, rows.size, ROWS_AT_ONCE)]
@@ -132,8 +132,8 @@ def draw_rows(space: SearchSpace, exclusions: Exclusions, seed: int, rows: NDArr
 
 
 class _Draws:
-    """Draws rows block by block, and counts what is drawn: without a bound, a space of which nothing is allowed takes
-    a thousand draws a row.
+    """Draws rows block by block, and counts the draws: without a bound, a space that allows nothing would take a
+    thousand draws a row.
     """
 
     def __init__(self, space: SearchSpace, exclusions: Exclusions, seed: int, count: int) -> None:
@@ -167,7 +167,7 @@ class _Draws:
         return not self._found and self._drawn >= MAX_VAIN_DRAWS
 
     def _check_effort(self, more: int) -> None:
-        """Raise InvalidInput if so many more draws are too many."""
+        """Raise InvalidInput if this many more draws would exceed `MAX_DRAWS`."""
         if self._drawn + more > MAX_DRAWS:
             raise InvalidInput(
                 "{field}: {drawn:,} draws gave {found:,} of {count:,} combinations; the others are excluded. Sweep "

@@ -1,8 +1,8 @@
 """Find where pairs of moving averages of the close cross, for many pairs in one pass over the bars.
 
 The averages come from one prefix sum of the closes in double-double arithmetic, in blocks of bars that stay in the
-processor's cache, and a pair's state (which of the two is above) is scanned eight bars at a time: most do not change.
-The events are those of `strategies.crossover.crossings`.
+processor's cache. A pair's state (which of the two is above) is scanned eight bars at a time, as it rarely changes. The
+events are those of `strategies.crossover.crossings`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 Windows = NDArray[np.int64]
 
 TABLE_BYTES: Final = 2**20
-"""A block of the averages of all windows takes about this; half of a core's second-level cache."""
+"""The approximate size of a block of the averages of all windows: half of a core's second-level cache."""
 
 MIN_BLOCK: Final = 512
 MAX_BLOCK: Final = 4096
@@ -30,11 +30,11 @@ UNKNOWN: Final = 2
 """The state before the first bar at which both averages exist."""
 
 _REPEAT: Final = 0x0101010101010101
-"""Times a byte: the byte, eight times."""
+"""Multiplied by a byte, it repeats that byte eight times."""
 
 
 class Events(NamedTuple):
-    """What groups of rows do: group g has the events from `offsets[g]` to before `offsets[g + 1]`.
+    """The events of groups of rows: group g has those from `offsets[g]` to before `offsets[g + 1]`.
 
     `bars` [m] int32 rise in each group, `actions` [m] int8 hold `Action` values.
     """
@@ -46,7 +46,7 @@ class Events(NamedTuple):
 
 @njit(cache=True, nogil=True)
 def add_closes(close: Floats) -> tuple[Floats, Floats]:
-    """Return the sum of the closes before each bar [n + 1], as a number and the rest that it cannot hold."""
+    """Return the sum of the closes before each bar [n + 1] as a double-double: a number and its rounding error."""
     highs, lows = np.zeros(close.size + 1), np.zeros(close.size + 1)
     high, low = 0.0, 0.0
     for t in range(close.size):
@@ -108,7 +108,7 @@ def _scan(
             if t >= size:
                 continue
             _compare(table[fast[pair]], table[slow[pair]], size, states)
-            states[size : size + 8] = 3  # a state that is none ends the scan
+            states[size : size + 8] = 3  # an invalid state ends the scan
             last = lasts[pair]
             if last == UNKNOWN:
                 last = np.int64(states[t])
@@ -138,7 +138,7 @@ def _scan(
 def _sort(
     pairs: int, rows: NDArray[np.int32], codes: NDArray[np.int32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int8]]:
-    """Return the events pair by pair, each pair's in the order that they came."""
+    """Return the events pair by pair, each pair's in order of time."""
     offsets = np.zeros(pairs + 1, np.int64)
     for row in rows:
         offsets[row + 1] += 1

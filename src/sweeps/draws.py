@@ -1,7 +1,7 @@
-"""Draw numbers that depend on a seed and on their place alone.
+"""Draw numbers that depend only on a seed and their position.
 
 The generator is Philox-4x64-10 (Salmon, Moraes, Dror & Shaw 2011, "Parallel Random Numbers: As Easy as 1, 2, 3"): the
-block at a counter is computed without those before it, so that each row of a sweep can be drawn by itself.
+block at a counter is computed without the blocks before it, so each row of a sweep can be drawn by itself.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def multiply_high(a: np.uint64, b: np.uint64) -> np.uint64:
 
 @njit(cache=True, nogil=True)
 def draw_words(seed: np.uint64, rows: NDArray[np.int64], attempt: np.uint64, words: Words) -> None:
-    """Fill `words` [k, p] with 64 random bits each: those of row i follow from (seed, i, attempt) alone."""
+    """Fill `words` [k, p] with 64 random bits each: those of row i depend only on (seed, i, attempt)."""
     for place in range(rows.size):
         for block in range((words.shape[1] + 3) // 4):
             a, b, c, d = np.uint64(rows[place]), np.uint64(block), attempt, np.uint64(0)

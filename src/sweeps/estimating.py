@@ -28,23 +28,23 @@ from src.sweeps.tpe import TpeSearch
 from src.sweeps.warm_up import check_lookbacks, window_warm_up_of
 
 LENGTHS: Final = (500, 2_500)
-"""Bars of two random walks beyond the longest lookback, before which nothing is traded: what a row costs is read off
-both, as a part for each bar and one for the row."""
+"""Bars of two random walks beyond the longest lookback, within which nothing is traded. From the two times follow a
+row's cost per bar and its fixed cost."""
 TRIED_ROWS: Final = 32
 DRAW_SECONDS: Final = 0.005
-"""What TPE takes for a row, measured with Optuna 4."""
+"""The time that TPE takes for a row, measured with Optuna 4."""
 TESTED_ROWS: Final = 1_000
 """Rows that are tested against buying and holding, and for timing: the best ones, and a seeded sample of the others."""
 OVERFITTING_SECONDS: Final = 1.2e-4
-"""What a row takes in the measure of overfitting, of which a sample has `SAMPLED_ROWS`: measured with 16 blocks."""
+"""The time of a row in the measure of overfitting, whose sample has `SAMPLED_ROWS` rows: measured with 16 blocks."""
 JUDGED_SECONDS: Final = 0.05
-"""What the judged run of a best row takes: measured from 1,000 to 40,000 bars."""
+"""The time of the judged run of a best row: measured from 1,000 to 40,000 bars."""
 NUMBER_BYTES: Final = 8
 LONG_SECONDS: Final = 600.0
 
 
 def estimate_sweep(request: SweepRequest, max_combinations: int) -> SweepEstimate:
-    """Return what a sweep costs; takes some tenths of a second, and fetches nothing.
+    """Return the cost of a sweep; takes some tenths of a second, and fetches nothing.
 
     Raises InvalidInput if the request is wrong, asks for more than `max_combinations`, or has fewer bars than a row
     looks back.
@@ -97,7 +97,7 @@ def _measure(request: SweepRequest, values: NDArray[np.float64], bars: int) -> _
     def evaluate() -> object:
         return evaluator.evaluate(values, first=0, total=len(values))
 
-    # A row of a few trades, as some have on so few bars, takes less.
+    # A row with few trades, as is common on so few bars, would take less.
     traded = np.resize(np.repeat((1.0, 0.0), 2), (len(values), bars))
 
     def expose(some: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -132,7 +132,7 @@ def _extrapolate(short: float, long: float, lookback: int, bars: int) -> float:
 
 
 def _walk(request: SweepRequest, count: int) -> SweepInputs:
-    """Return a random walk of so many bars, and predictions if the strategy reads a model's."""
+    """Return a random walk of `count` bars, and predictions if the strategy reads a model."""
     random = np.random.Generator(np.random.Philox(count))
     close = 100 * np.exp(np.cumsum(random.normal(0, 0.01, count)))
     open_ = np.concatenate((close[:1], close[:-1]))
@@ -154,7 +154,7 @@ def _walk(request: SweepRequest, count: int) -> SweepInputs:
 
 
 def _with_rates(request: SweepRequest, bars: Bars) -> SweepRequest:
-    """Return the request with a rate at each mark in these bars if it pays those of a history, which is not read."""
+    """Return the request with a rate at each mark in these bars if it uses a funding history, which is not read."""
     rules = request.backtest.rules
     if rules.funding.kind is not FundingKind.HISTORY:
         return request

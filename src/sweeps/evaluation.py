@@ -1,7 +1,7 @@
 """Evaluate rows of a sweep: each row is a function of the bars, the request and its values alone.
 
-A row has the figures and the trial that a run of its own has, with any split of the rows into chunks and on any number
-of threads: an `Evaluator` shares what does not depend on the row, and nothing that a row changes.
+A row has the same figures and trial as a run of its own, however the rows are split into chunks, and on any number of
+threads: an `Evaluator` shares only data that does not depend on the row and that no row changes.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
 GROUP_BYTES: Final = 2**25
-"""Bytes of the signals that are computed before rows are run on them."""
+"""Bytes of signals that are computed at once, before rows are run on them."""
 
 PAIRS_AT_ONCE: Final = 2048
 EVENTS_AT_ONCE: Final = 2**21
-"""Pairs of means whose crossings are looked for together, and the crossings that there is room for: 16 MiB."""
+"""Pairs of means whose crossings are searched for together, and the capacity for their crossings: 16 MiB."""
 
 CHUNK_BYTES: Final = 2**25
 """Bytes of the trials of a chunk of rows; see `Evaluator.chunk_rows`."""
@@ -61,14 +61,14 @@ MAX_CHUNK_ROWS: Final = 4096
 _ORDER_RULES: Final = frozenset(
     item.parameter.name for item in parameters_of(TradingRules) if item.parameter.is_event_driven_only
 )
-"""Swept rules for which some rows need the event-driven engine's loop."""
+"""Rules that, if swept, make some rows need the event-driven engine's loop."""
 
 _FUNDING: Final = frozenset(item.parameter.name for item in parameters_of(Funding))
 _VOLUME: Final = frozenset(item.parameter.name for item in parameters_of(VolumeRules))
 
 
 class Kernel(StrEnum):
-    """What computes the rows, the cheapest first."""
+    """How rows are computed, the cheapest first."""
 
     MEANS = "MEANS"
     """Crossings of many pairs of means in one pass; long positions by market orders."""
@@ -79,7 +79,7 @@ class Kernel(StrEnum):
 
 
 class RowDescriptions(Sequence[StrategyDescription]):
-    """The strategies of rows, described when they are asked for: most rows are only counted."""
+    """The strategies of rows, described on demand: most rows are only counted."""
 
     def __init__(self, count: int, describe: Callable[[int], StrategyDescription]) -> None:
         self._count = count
@@ -100,7 +100,7 @@ class RowDescriptions(Sequence[StrategyDescription]):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Batch:
-    """Rows that are run together: their places, and what runs them."""
+    """Rows that are run together: their indices and the inputs of their runs."""
 
     rows: Whole
     given: RowInputs
@@ -110,7 +110,7 @@ class _Batch:
 class _Prepared:
     """Rows before they are run: their plans, and errors and descriptions as they become known.
 
-    `atr_bars` [k] are the lengths of the ATR that they use, 0 for none.
+    `atr_bars` [k] are the lengths of the ATR that the rows use, 0 for none.
     """
 
     plans: NDArray[np.void]
@@ -148,7 +148,7 @@ class Evaluator:
 
     @property
     def chunk_rows(self) -> int:
-        """The number of rows that are best evaluated at once: enough to share means, with few bytes of trials."""
+        """The best number of rows to evaluate at once: enough to share means, few enough to bound the trials' bytes."""
         return int(np.clip(CHUNK_BYTES // (16 * max(self.slots.size, 1)), 64, MAX_CHUNK_ROWS))
 
     def evaluate(self, values: Floats, *, first: int, total: int) -> EvaluatedRows:
@@ -211,7 +211,7 @@ class Evaluator:
         return self._compute(values, compute_exposures)
 
     def _compute(self, values: Floats, compute: Callable[[MarketArrays, RowInputs], Floats]) -> Floats:
-        """Return what `compute` finds of each row, bar by bar [j, n]; 0 for a row that failed."""
+        """Return the result of `compute` for each row, bar by bar [j, n]; 0 for a row that failed."""
         values = np.ascontiguousarray(values, np.float64)
         prepared = self._prepare(values)
         found = np.zeros((len(values), self._bars))
@@ -223,7 +223,7 @@ class Evaluator:
     def _find_marks(self, bars: Bars) -> Floats:
         """Return the marks of funding that any row may pay."""
         funding, names = self._request.backtest.rules.funding, {item.name for item in self._reader.items}
-        # A rate or kind that is swept is that of a CONSTANT funding.
+        # If the rate or the kind is swept, funding is CONSTANT.
         return (
             count_marks(bars)
             if names & _FUNDING and funding.kind is not FundingKind.HISTORY
@@ -231,7 +231,7 @@ class Evaluator:
         )
 
     def _aims_at_volatility(self) -> bool:
-        """Return whether a row's size is a target of volatility."""
+        """Return whether a row's size is a volatility target."""
         names = {item.name for item in self._reader.items}
         return self._request.backtest.rules.sizing.volatility_target is not None or "volatility_target" in names
 
@@ -272,7 +272,7 @@ class Evaluator:
             yield from self._add_ranges(batch, prepared.atr_bars[batch.rows])
 
     def _add_ranges(self, batch: _Batch, atr_bars: Whole) -> Iterator[_Batch]:
-        """Yield the rows of a batch with their measures, those of one length of ATR at a time."""
+        """Yield the rows of a batch with their measures, grouped by ATR length."""
         columns = (self._market.high, self._market.low, self._market.close)
         for length in np.unique(atr_bars).tolist():
             places = np.flatnonzero(atr_bars == length)
@@ -297,7 +297,7 @@ class Evaluator:
         possible = np.flatnonzero(is_possible)
         if not possible.size:
             return
-        # All means that are longer than the bars are alike: none has a value.
+        # All means that are longer than the bars are equivalent: they have no value.
         longest = self._bars + self._warm_up + 1
         short, long = (np.minimum(some[possible], longest).astype(np.int64) for some in (fast, slow))
         codes = short << 32 | long
@@ -318,7 +318,7 @@ class Evaluator:
                 yield _Batch(rows=rows, given=given)
 
     def _find_crossings(self, pairs: Whole, first: int, last: int) -> Iterator[tuple[int, int, Events]]:
-        """Yield the crossings of pairs from `first` to before `last`, in parts for whose crossings there is room."""
+        """Yield the crossings of pairs from `first` to before `last`, in parts whose crossings fit the capacity."""
         room = EVENTS_AT_ONCE if last - first > 1 else max(EVENTS_AT_ONCE, self._bars)
         codes = pairs[first:last]
         events = find_crossings(self._closes, codes >> 32, codes & (2**32 - 1), warm_up=self._warm_up, max_events=room)
@@ -339,7 +339,7 @@ class Evaluator:
         return lengths[0], lengths[1]
 
     def _decide(self, values: Floats, prepared: _Prepared) -> Iterator[_Batch]:
-        """Yield the rows of any strategy, some distinct strategies at a time, with their signals."""
+        """Yield the rows of any strategy with their signals, a group of distinct strategies at a time."""
         found = self._reader.find_strategies(values)
         order = np.argsort(found.of_row, kind="stable")
         edges = np.searchsorted(found.of_row[order], np.arange(len(found.parts) + 1))

@@ -21,11 +21,11 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 MAX_COMPILED: Final = 20_000
-"""Rules that are compiled to learn whether their numbers go together: 0.6 ms each."""
+"""The most rules that are compiled to check whether their numbers fit together: 0.6 ms each."""
 
 
 class Exclusions:
-    """Decides which rows of values are tried; `reason` says why the first row that was left out was."""
+    """Decides which rows of values are tried; `reason` says why the first excluded row was left out."""
 
     def __init__(self, space: SearchSpace) -> None:
         self._space: Final = space
@@ -59,15 +59,15 @@ class Exclusions:
                 allowed &= low < high
 
     def _keep_numbers(self, values: Floats, allowed: Flags) -> None:
-        """Leave out rows in which numbers of the trading rules exclude each other by how large they are."""
+        """Leave out rows in which the sizes of numbers in the trading rules contradict each other."""
         for rule in NUMBER_RULES:
             given = self._columns(values, self._space.backtest.rules, [("rules", *path) for path in rule.paths])
             if given is not None:
                 allowed &= ~rule.forbids(*given)
 
     def _columns(self, values: Floats, part: object, paths: Sequence[tuple[str, ...]]) -> Sequence[Floats] | None:
-        """Return the numbers at these paths of a part of the request, one for each row, NaN for one that is not given;
-        None if none is swept."""
+        """Return the numbers at these paths of a part of the request, one for each row, NaN if not given; None if none
+        of them is swept."""
         places = [self._space.place_of(*path) for path in paths]
         if all(place is None for place in places):
             return None
@@ -77,9 +77,9 @@ class Exclusions:
         ]
 
     def _keep_settings(self, values: Floats, allowed: Flags) -> None:
-        """Leave out rows whose trading rules contradict each other: each kind of them is tried once.
+        """Leave out rows whose trading rules contradict each other: each distinct kind of row is tried once.
 
-        What they forbid, but for `NUMBER_RULES`, depends on closed lists, and on whether an entry's offset is 0.
+        Except for `NUMBER_RULES`, validity depends only on closed lists, and on whether an entry's offset is 0.
         """
         places = [place for place, column in enumerate(self._space.columns) if column.item.path[0] == "rules"]
         rows = np.flatnonzero(allowed)
@@ -100,7 +100,7 @@ class Exclusions:
         allowed[rows] = works[kind_of]
 
     def _keep_rules(self, values: Floats, allowed: Flags) -> None:
-        """Leave out rows with which the rules of a client cannot be compiled: each distinct one is tried."""
+        """Leave out rows whose values do not let a client's rules compile: each distinct row is tried."""
         strategy = self._space.backtest.strategy
         if not isinstance(strategy, RulesParams):
             return
@@ -128,7 +128,7 @@ class Exclusions:
         allowed[rows] = works[place_of.ravel()]
 
     def _try(self, row: Floats, places: Sequence[int]) -> Text | None:
-        """Return why the backtest does not take these values of a row; None if it does."""
+        """Return why the backtest rejects these values of a row; None if it accepts them."""
         plain, names = self._space.plain_of(row), self._space.names
         try:
             apply_values(self._space.backtest, {names[place]: plain[names[place]] for place in places})

@@ -1,4 +1,4 @@
-"""Plan the folds of a walk-forward, cut what each may see, and compare their tests with their training."""
+"""Plan the folds of a walk-forward, cut the inputs that each may see, and compare tests with training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from src.domain.walk_forward import MAX_FOLDS, Fold, FoldBars, WalkForwardReques
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class WindowInputs:
-    """All that may be known of a window: its bars, those before it, and the predictions of its bars.
+    """All that a window may know: its bars, the bars before it, and the predictions of its bars.
 
     The arrays are copies, so that no later bar can be reached through them.
     """
@@ -28,7 +28,7 @@ class WindowInputs:
 
 
 def plan_folds(request: WalkForwardRequest, bars: int) -> tuple[FoldBars, ...]:
-    """Return the folds that fit into so many bars, each with a whole test; what is left at the end is not used.
+    """Return the folds that fit into `bars` bars, each with a whole test; left-over bars at the end are not used.
 
     Raises InvalidInput if not one fits, or there are more than `MAX_FOLDS`.
     """
@@ -43,12 +43,12 @@ def plan_folds(request: WalkForwardRequest, bars: int) -> tuple[FoldBars, ...]:
 
 
 def count_folds(request: WalkForwardRequest, bars: int) -> int:
-    """Return how many folds fit into so many bars; raises InvalidInput if not one does."""
+    """Return how many folds fit into `bars` bars; raises InvalidInput if none fits."""
     return (bars - check_fold_fits(request, bars)) // request.step + 1
 
 
 def check_rows_of_all_folds(request: WalkForwardRequest, combinations: int, *, most: int) -> None:
-    """Raise InvalidInput if the rows of all folds are more than `most`; fewer bars than asked for give fewer folds."""
+    """Raise InvalidInput if all folds together have more than `most` rows; fewer bars give fewer folds."""
     folds = min(count_folds(request, request.sweep.backtest.market.limit), MAX_FOLDS)
     if combinations * folds > most:
         raise InvalidInput(
@@ -90,7 +90,7 @@ def cut_window(
     history: Bars | None = None,
     predictions: Predictions | None = None,
 ) -> WindowInputs:
-    """Return what may be known of the bars from `start` to before `end`.
+    """Return the inputs that may be known of the bars from `start` to before `end`.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def efficiency(folds: Sequence[Fold], spans: Sequence[FoldBars]) -> float | None
     """Return the tests' compound growth per bar ÷ that of the training windows; None unless these gained.
 
     Pardo, The Evaluation and Optimization of Trading Strategies, 2008, compares annualized returns; growth per bar
-    compounds. Folds that chose no row count in neither.
+    compounds. Folds that chose no row count on neither side.
     """
     chosen = [(fold, span) for fold, span in zip(folds, spans, strict=True) if fold.row is not None]
     inside = _growth_per_bar(

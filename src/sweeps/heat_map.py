@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
 MAX_BINS: Final = 50
-"""Bins of an axis whose values were drawn: each of them may be there once only."""
+"""Bins of an axis whose values were drawn: each value may occur only once."""
 MAX_CELLS: Final = 250_000
 
 
@@ -25,9 +25,9 @@ MAX_CELLS: Final = 250_000
 class HeatMap:
     """A metric over the values of two parameters.
 
-    `x` [i] and `y` [j] are the distinct values in rising order (of a closed list the places in it), or the middles of
-    equal bins. `cells` [j, i] is NaN if no row of the cell has the metric; `counts` are the rows that have it, and
-    `best_rows` the one of them that stands best in the sweep, −1 if there is none. `can_be_best` says whether that row
+    `x` [i] and `y` [j] are the distinct values in rising order (for a closed list, the indices in it), or the middles
+    of equal bins. `cells` [j, i] is NaN if no row of the cell has the metric. `counts` are the rows that have it, and
+    `best_rows` the one of them that ranks best in the sweep, −1 if there is none. `can_be_best` says whether that row
     can be the best of the sweep.
     """
 
@@ -40,7 +40,7 @@ class HeatMap:
 
 
 class _Cells(NamedTuple):
-    """What `HeatMap` says of each cell, all cells in one row."""
+    """The fields of `HeatMap` for each cell, all cells in one row."""
 
     values: Floats
     counts: Numbers
@@ -67,12 +67,11 @@ def heat_map(
     values, figures
         Of all rows, [k, p] and [k, m]; `names` are those of the p parameters.
     standing
-        How all rows stand in the sweep: BEST is the metric of the one of a cell that stands best by the objective.
+        How all rows rank in the sweep: BEST is the metric of the cell's row that ranks best by the objective.
     search
         Axes of RANDOM and TPE are binned if they have over 50 distinct values.
 
-    Raises InvalidInput on `x`, `y` or `metric` if there is none of that name, x and y are the same, or there are too
-    many cells.
+    Raises InvalidInput on `x`, `y` or `metric` if the name is unknown, x and y are equal, or there are too many cells.
     """
     check_metric(metric, field="metric")
     for field, name, others in (("x", x, names), ("y", y, [name for name in names if name != x])):
@@ -118,7 +117,7 @@ def _fill_cells(own: Floats, cell_of: Numbers, count: int, reduce: Reduce, stand
 
 
 def _average(sorted_values: Floats, firsts: Numbers, counts: Numbers, reduce: Reduce) -> Floats:
-    """Return the mean or the median of each run of values that begins at `firsts`; they are sorted in it."""
+    """Return the mean or the median of each run of values that begins at `firsts`; each run is sorted."""
     if reduce is Reduce.MEAN:
         return np.add.reduceat(sorted_values, firsts) / counts if firsts.size else np.empty(0)
     lower, upper = firsts + (counts - 1) // 2, firsts + counts // 2
@@ -127,7 +126,7 @@ def _average(sorted_values: Floats, firsts: Numbers, counts: Numbers, reduce: Re
 
 
 def _cut_axis(column: Floats, *, is_binned: bool) -> tuple[Floats, Numbers]:
-    """Return the values of an axis, and each row's place on it."""
+    """Return the values of an axis, and each row's index on it."""
     distinct, places = np.unique(column, return_inverse=True)
     if not is_binned or distinct.size <= MAX_BINS:
         return distinct, places

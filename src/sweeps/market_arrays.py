@@ -1,4 +1,4 @@
-"""Prepare what all rows of a sweep share of the bars: prices, sums of the close's returns, and slots of trials."""
+"""Prepare the arrays that all rows of a sweep share: prices, sums of the close's returns, and slots of trials."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from src.metrics.returns import simple_returns, without_rounding
 Floats = NDArray[np.float64]
 
 STRETCH: Final = 16
-"""Bars whose highest, lowest and deepest fall are known together."""
+"""Bars whose highest close, lowest close and deepest fall are stored together."""
 
 RETURN, SQUARE, BELOW = range(3)
 """Columns of `MarketArrays.sums`."""
@@ -33,11 +33,11 @@ class MarketArrays(NamedTuple):
     """The bars [n] as compiled code reads them; all arrays are read-only.
 
     `sums` [n, 3] are sums over the bars up to each one: of the close's returns, of their squares, and of the squares of
-    what they are below the risk-free rate. `stretches` [⌈n/16⌉, 3] are the highest and lowest close and the deepest
-    fall, a fraction, in each 16 bars. `market` [n] are the returns of the closes without jumps across gaps. Slot s of
-    a trial holds the bars from `firsts[s]` to before `firsts[s + 1]`, [d + 1]. `block_bars` is the length of the blocks
-    that the measure of overfitting cuts, and `risk_free` the rate per bar. `marks` [n, 2] are those of funding, [0, 2]
-    if no row pays any (`engines.funding_marks`).
+    their shortfalls below the risk-free rate. `stretches` [⌈n/16⌉, 3] are the highest and lowest close and the deepest
+    fall, a fraction, of each 16 bars. `market` [n] are the returns of the closes without jumps across gaps. Slot s of a
+    trial holds the bars from `firsts[s]` to before `firsts[s + 1]`, [d + 1]. `block_bars` is the block length of the
+    measure of overfitting, and `risk_free` the rate per bar. `marks` [n, 2] are the funding marks, [0, 2] if no row
+    pays funding (`engines.funding_marks`).
     """
 
     open: Floats
@@ -79,7 +79,7 @@ def build_market_arrays(
 
 @njit(cache=True, nogil=True)
 def _add_up(close: Floats, risk_free: float) -> Floats:
-    """Return the sums [n, 3]; each is rounded once, because the error of the additions is carried along (Kahan)."""
+    """Return the sums [n, 3]; each is rounded once, because the additions carry their error along (Kahan)."""
     sums = np.zeros((close.size, 3))
     lost = np.zeros(3)
     terms = np.zeros(3)

@@ -24,21 +24,21 @@ _CRITERIA: Final[Mapping[str, Criterion]] = {
     "cagr": Criterion.TOTAL_RETURN,
     "annual_volatility": Criterion.ANNUAL_VOLATILITY,
 }
-"""The objectives that follow from sums over blocks of bars: a drawdown or a trade may span two of them."""
+"""The objectives that sums over blocks of bars determine; others need drawdowns or trades, which may span blocks."""
 
 
 def follows_from_blocks(objective: Objective) -> bool:
-    """Return whether the objective itself chooses rows in `overfitting_of`, and not the Sharpe ratio in its place."""
+    """Return whether `overfitting_of` chooses rows by the objective itself, and not by the Sharpe ratio instead."""
     return objective.metric in _CRITERIA
 
 
 def overfitting_of(
     block_sums: Floats, block_squares: Floats, bars_per_block: int, objective: Objective
 ) -> SweepOverfitting | None:
-    """Return how much the choice among rows is overfitted, from sums of returns and of squares [rows, S] over blocks.
+    """Return how overfitted the choice among rows is, from sums of returns and of squares [rows, S] over blocks.
 
-    The rows are those that can be the best. They are chosen by the objective if it follows from the sums, else by the
-    highest Sharpe ratio. None under 100 bars or two rows that moved and differ, and if a sum is not a number.
+    The rows are those that can be the best. They are chosen by the objective if the sums determine it, else by the
+    highest Sharpe ratio. None under 100 bars, under two distinct rows that moved, and if a sum is not a number.
     """
     criterion = _CRITERIA.get(objective.metric, Criterion.SHARPE_RATIO)
     goal = objective.goal if follows_from_blocks(objective) else Goal.MAXIMIZE

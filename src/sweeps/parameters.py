@@ -1,4 +1,4 @@
-"""Name what a sweep can vary of a backtest, and write values into it.
+"""Name the parameters of a backtest that a sweep can vary, and write values into it.
 
 A name is looked up in this order: the strategy's own parameters (of a model its threshold), the numbers that rules name
 in braces, the trading rules.
@@ -32,7 +32,7 @@ _OF_A_MODEL: Final = frozenset(field.name for field in dataclasses.fields(ModelC
 
 
 class ValueKind(StrEnum):
-    """What the values of a swept parameter are."""
+    """The kind of a swept parameter's values."""
 
     WHOLE = "WHOLE"
     NUMBER = "NUMBER"
@@ -43,9 +43,9 @@ class ValueKind(StrEnum):
 class Sweepable:
     """A parameter that a sweep can vary.
 
-    `name` is its public name in snake_case, and `field` the one in errors (camelCase). `path` are the fields from the
-    request to it; the last one is a key if it is a number of rules. `choices` are the members of a closed list, whose
-    values count by their place in it.
+    `name` is its public name in snake_case, and `field` its name in errors (camelCase). `path` are the fields from the
+    request to it; the last one is a key if it is a number of rules. `choices` are the members of a closed list; their
+    values are their indices in it.
     """
 
     name: str
@@ -100,7 +100,7 @@ def sweepable(backtest: BacktestRequest) -> Mapping[str, Sweepable]:
     strategy = backtest.strategy
     if not isinstance(strategy, RulesParams):
         return _sweepable_of(cast("Hashable", type(strategy)))
-    # The values of the numbers do not matter: a sweep asks anew for each set of them.
+    # The cache ignores the numbers' values, because a sweep would otherwise miss it for each set of them.
     return _sweepable_of(
         RulesParams, tuple(getattr(strategy, field) for field in RULE_FIELDS), tuple(strategy.parameters)
     )
@@ -118,7 +118,7 @@ def _sweepable_of(
     for name in numbers:
         found.setdefault(name, _describe_rule_number(name, arguments.get(name)))
     for item in parameters_of(TradingRules):
-        # The filters are read before the first row, for all of them.
+        # The filters are read once for all rows, before the first one.
         if item.parameter.name != "filters":
             _add(found, _describe(item, "rules"))
     return MappingProxyType(found)
@@ -179,7 +179,7 @@ def _describe(item: DeclaredParameter, root: str) -> Sweepable | None:
         path=(root, *item.path),
         bounds=declared.bounds,
         unit=declared.unit,
-        # The rates of a history are read before the first row, for all of them.
+        # The rates of a history are read once for all rows, before the first one.
         choices=tuple(member for member in kind if member is not FundingKind.HISTORY) if is_choice else (),
         is_event_driven_only=declared.is_event_driven_only,
         default=item.default,

@@ -1,8 +1,8 @@
-"""Measure the equity of one row from its balances, without visiting each bar where that is not needed.
+"""Measure the equity of one row from its balances, and skip bars if possible.
 
 While a row holds units and no cash, its returns are those of the close: their sums come from sums over all bars, and
-the deepest fall from the highest and lowest close of each 16 bars. With cash beside the units, or short, each bar
-counts on its own.
+the deepest fall from the highest and lowest close of each 16 bars. If it also holds cash, or is short, it visits each
+bar.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from src.sweeps.market_arrays import BELOW, FALL, HIGHEST, LOWEST, RETURN, SQUAR
 Floats = NDArray[np.float64]
 
 SUM_ROUNDING: Final = 2e-15
-"""Part of a sum over all bars that the difference of two of them, or a row's own sum, may be wrong by."""
+"""The error of a difference of two sums over all bars, or of a row's own sum: a fraction of the whole sum."""
 
 MAX_ERROR: Final = 1e-11
-"""Part of a deviation or mean up to which such an error is allowed: rows agree with single runs to 1e-9."""
+"""The allowed error, a fraction of a deviation or mean: rows agree with single runs to 1e-9."""
 
 
 class PathSums:
-    """What is measured of a row's equity; the layout of `PATH_SUMS_DTYPE`.
+    """The measures of a row's equity; the layout of `PATH_SUMS_DTYPE`.
 
-    Mean and deviations are of returns per bar, as `metrics.returns.Moments`. `fall` is the deepest drawdown, a
-    fraction, `exposed_bars` those that end with a position, `lowest` the lowest equity over 0 and the initial cash.
+    Mean and deviations are of returns per bar, as in `metrics.returns.Moments`. `fall` is the deepest drawdown, a
+    fraction; `exposed_bars` counts bars that end with a position; `lowest` is the lowest equity over 0, at most the
+    initial cash.
     """
 
     final_equity: float
@@ -45,7 +46,7 @@ class PathSums:
     is_bounded: int
     """0 if the equity grows beyond `MAX_EQUITY`, or is no number."""
     is_exact: int
-    """0 if rounding of the sums may show in mean and deviations: then `measure_returns` is needed."""
+    """0 if rounding of the sums may affect mean and deviations: then `measure_returns` is needed."""
 
 
 PATH_SUMS_DTYPE: Final = np.dtype(
@@ -62,7 +63,7 @@ def to_return(value: float, before: float) -> float:
 
 @compiled_arithmetic
 def square_below(value: float, risk_free: float) -> float:
-    """Return the square of what a return is below the risk-free rate."""
+    """Return the square of a return's shortfall below the risk-free rate; 0 above it."""
     excess = without_rounding(value - risk_free, 1.0 + abs(value))
     return float(min(excess, 0.0) ** 2)
 

@@ -30,9 +30,9 @@ def column_of(figures: Floats, metric: str) -> Floats:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Standing:
-    """How rows [k] stand in a sweep: `places` int64 are from 0, the best, and `can_be_best` says which can be that.
+    """How rows [k] rank in a sweep: `places` int64 count from 0, the best; `can_be_best` marks rows that can be it.
 
-    Rows that cannot be the best stand after all that can, by the objective too, and those without one last.
+    Rows that cannot be the best come after all that can, also ordered by the objective; rows without one come last.
     """
 
     places: NDArray[np.int64]
@@ -40,7 +40,7 @@ class Standing:
 
 
 def find_standing(figures: Floats, request: SweepRequest) -> Standing:
-    """Return how the rows [k, m] stand."""
+    """Return how the rows [k, m] rank."""
     ranked = rank_rows(figures, request)
     can_be_best = np.zeros(len(figures), np.bool_)
     can_be_best[ranked] = True
@@ -53,10 +53,10 @@ def find_standing(figures: Floats, request: SweepRequest) -> Standing:
 
 
 def rank_rows(figures: Floats, request: SweepRequest) -> NDArray[np.int64]:
-    """Return the numbers of the rows [k, m] that can be the best, best first; of equal ones the lower number.
+    """Return the numbers of the rows [k, m] that can be the best, best first; ties by the lower number.
 
-    A row cannot be the best if its objective does not exist (NaN), it has fewer closed trades than the objective asks
-    for, or it lacks the relation of a metric's constraint, as one does that has no such metric.
+    A row cannot be the best if its objective does not exist (NaN), if it has fewer closed trades than the objective
+    asks for, or if it violates a metric's constraint. A row without that metric violates it.
     """
     objective = request.objective
     scores = column_of(figures, objective.metric)
@@ -69,5 +69,5 @@ def rank_rows(figures: Floats, request: SweepRequest) -> NDArray[np.int64]:
 
 
 def _sign(scores: Floats, request: SweepRequest) -> Floats:
-    """Return numbers of which the least is best; NaN sorts last."""
+    """Return scores of which the lowest is best; NaN sorts last."""
     return scores if request.objective.goal is Goal.MINIMIZE else -scores

@@ -1,7 +1,7 @@
 """Write rows of a sweep as bytes, and read them again: numbers only, checked before they are used.
 
-Layout, all little-endian: the mark and version; the row numbers' first; the sizes k, p, m, j, S; then `values` [k, p],
-`figures` [k, m], `blocks_of` [j], `block_sums` [j, S] and `block_squares` [j, S]; last a CRC-32 of all before.
+Layout, all little-endian: the mark and version; the first row number; the sizes k, p, m, j, S; then `values` [k, p],
+`figures` [k, m], `blocks_of` [j], `block_sums` [j, S] and `block_squares` [j, S]; last a CRC-32 of all bytes before.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Lay the trading rules of rows out as numbers, one record a row, for compiled code."""
+"""Write the trading rules of rows as numbers, one record a row, for compiled code."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from src.engines.plan import Plan, build_plan, columns_of, plan_record
 
 
 class RowPlan:
-    """A `Plan` and what else a row needs; the layout of `ROW_PLAN_DTYPE`."""
+    """A `Plan` and the other numbers that a row needs; the layout of `ROW_PLAN_DTYPE`."""
 
     plan: Plan
     initial_cash: float
     by_orders: bool
-    """Whether the rules are more than those of long positions by market orders alone."""
+    """Whether the rules need more than long positions by market orders."""
     spends_budgets: bool
-    """Whether the cash that sizes are taken from loses the budget of an entry, as in vectorbt, and not what it cost."""
+    """Whether an entry reduces the cash for sizes by its budget, as in vectorbt, and not by its cost."""
 
 
 ROW_PLAN_DTYPE: Final = np.dtype(columns_of(RowPlan), align=True)

@@ -1,7 +1,7 @@
-"""Compute one row's returns and exposure bar by bar, and what the ledger and the measure of overfitting take of them.
+"""Compute one row's returns and exposure bar by bar, and from them the inputs of the ledger and of overfitting.
 
-Both are those of a single run to the last bit, because the same run alone must have the same entry in the
-ledger: they are computed from cash + position × close, in the order of `metrics.returns` and `judgement.trial_ledger`.
+Both equal those of a single run to the last bit, because the same run alone must have the same entry in the ledger.
+They are computed from cash + position × close, in the order of `metrics.returns` and `judgement.trial_ledger`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def write_returns(close: Floats, initial_cash: float, balances: NDArray[np.void]
         if position == 0.0:
             continue
         if cash == 0.0 and position > 0.0:
-            # Slices start at 0, so that the compiler knows that no index is negative, and vectorizes.
+            # Slices that start at 0 tell the compiler that no index is negative, so it vectorizes.
             held, written = close[first:stop], returns[first + 1 : stop]
             for t in range(written.size):
                 was = position * held[t]
@@ -92,7 +92,7 @@ def average_exposure(
 
 @compiled_arithmetic
 def write_slot_returns(market: MarketArrays, returns: Floats, exposure: float, total: Floats, active: Floats) -> None:
-    """Compound the returns [n] in each slot [d]: in total, and less the market's times the mean exposure."""
+    """Compound the returns [n] in each slot [d]: in total, and minus the market's returns times the mean exposure."""
     firsts, of_market = market.firsts, market.market
     if total.size == returns.size:
         for t in range(returns.size):
@@ -105,7 +105,7 @@ def write_slot_returns(market: MarketArrays, returns: Floats, exposure: float, t
         own, market_own = returns[first:stop], of_market[first:stop]
         growth, active_growth = 1.0, 1.0
         if slot + 2 <= total.size and firsts[slot + 2] - stop == stop - first:
-            # Two slots at once, because each product waits for the one before.
+            # Two slots at once, because each product depends on the one before.
             other, market_other = returns[stop : 2 * stop - first], of_market[stop : 2 * stop - first]
             next_growth, next_active = 1.0, 1.0
             for t in range(own.size):
@@ -133,7 +133,7 @@ def write_plain_blocks(
     block_sums: Floats,
     block_squares: Floats,
 ) -> None:
-    """Do the same as `write_blocks` from sums over all bars, for positions that are long and without cash."""
+    """Do the same as `write_blocks` from sums over all bars, for long positions without cash beside them."""
     close, sums, length = market.close, market.sums, market.block_bars
     n, blocks = close.size, block_sums.size
     block_sums[:] = 0.0

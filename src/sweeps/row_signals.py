@@ -1,4 +1,4 @@
-"""Compute the signals of the distinct strategies of rows, through indicators that they share."""
+"""Compute the signals of the distinct strategies of rows, with shared indicators."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from src.sweeps.thresholds import find_threshold_events
 
 NO_ACTIONS: Final = np.empty((0, 0), np.int8)
 KEPT_INPUTS: Final = 8
-"""Lengths of history whose bars are kept: views of the same numbers, but checked anew when made."""
+"""Lengths of history whose bars are kept: they are views of the same numbers, but creating one checks them again."""
 
 
 class SignalSource:
-    """The signals of strategies on the bars of a sweep, each with the history that a run of its own reads.
+    """The signals of strategies on the bars of a sweep, each with the same history as a run of its own.
 
-    Raises InvalidInput if the predictions are not of their kind: then no row is possible.
+    Raises InvalidInput if the predictions do not match their declared kind: then no row is possible.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class SignalSource:
         return Events(offsets, np.concatenate(bars), np.concatenate(found)), actions, descriptions, errors
 
     def _decide(self, strategy: StrategyParams) -> tuple[NDArray[np.int8], StrategyDescription]:
-        """Return the action and the description of a run with this strategy; see `service.pipeline.decide`."""
+        """Return the actions and the description of a run with this strategy; see `service.pipeline.decide`."""
         signals = strategy_for(strategy).signals(self._inputs_of(strategy))
         if self._backtest.use_fallback and not signals.action.any():
             signals = UpDown().signals(StrategyInputs(bars=self._bars))

@@ -1,6 +1,6 @@
-"""Turn what compiled code measured of rows into their figures: `ROW_METRICS`, in the units of `Metrics`.
+"""Turn the measures of compiled code into the figures of rows: `ROW_METRICS`, in the units of `Metrics`.
 
-The definitions are those of `metrics.summary.measure`, on whole columns: NaN where that gives None.
+The definitions are those of `metrics.summary.measure`, on whole columns, with NaN in place of None.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from src.sweeps.running import RowResults
 Floats = NDArray[np.float64]
 
 SAMPLED_ROWS: Final = 10_000
-"""Rows of which block sums are kept; of larger sweeps a sample of so many."""
+"""The most rows whose block sums are kept; a larger sweep keeps a sample of this size."""
 
 _WORD: Final = (1 << 64) - 1
 
@@ -57,10 +57,10 @@ def build_figures(results: RowResults, initial_cash: Floats, annualization: Annu
 
 
 def sampled_rows(seed: int, total: int) -> NDArray[np.int64]:
-    """Return the rows of a sweep of which block sums are kept, in rising order: all, or one of each equal part.
+    """Return the rows of a sweep whose block sums are kept, in rising order: all, or one from each equal part.
 
-    Which row of its part is taken follows from the seed, the number of rows and the part alone (splitmix64: Steele,
-    Lea & Flood 2014), on any machine and with any version of a library.
+    The row chosen from a part depends only on the seed, the number of rows and the part (splitmix64: Steele, Lea &
+    Flood 2014), on any machine and with any version of a library.
     """
     if total <= SAMPLED_ROWS:
         return np.arange(total, dtype=np.int64)
@@ -78,7 +78,7 @@ def sampled_rows(seed: int, total: int) -> NDArray[np.int64]:
 
 
 def _growth_rate(growth: Floats, annualization: Annualization) -> Floats:
-    """Return growth^(1/years) − 1, as `metrics.returns.annual_growth_rate`; NaN if the time is too short."""
+    """Return growth^(1/years) − 1, as in `metrics.returns.annual_growth_rate`; NaN if the time is too short."""
     if annualization.is_too_short:
         return np.full(growth.size, np.nan)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -87,7 +87,7 @@ def _growth_rate(growth: Floats, annualization: Annualization) -> Floats:
 
 
 def _divide(top: NDArray[Any], bottom: NDArray[Any]) -> Floats:
-    """Return top ÷ bottom, NaN where bottom is not over 0."""
+    """Return top ÷ bottom, NaN if bottom is not over 0."""
     result = np.full(top.shape, np.nan)
     with np.errstate(over="ignore", invalid="ignore"):
         np.divide(top, bottom, out=result, where=np.asarray(bottom > 0))

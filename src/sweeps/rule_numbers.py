@@ -26,7 +26,7 @@ BARS_BACK: Final = Argument(
 
 
 def find_arguments(rules: Sequence[str | None]) -> Mapping[str, Argument]:
-    """Return what each number that is itself an argument of an indicator stands for, or `[n]`; the first use counts.
+    """Return the argument that each named number is, of an indicator or of `[n]`; its first use counts.
 
     `rules` are those of `RULE_FIELDS`, None for one that is not given.
     """
@@ -48,8 +48,8 @@ def find_arguments(rules: Sequence[str | None]) -> Mapping[str, Argument]:
 def find_decisive(strategy: RulesParams) -> frozenset[str]:
     """Return the numbers whose values decide whether the rules can be compiled.
 
-    They are those that are compared with an hour or weekday, or are part of an argument or a computation. A level, as
-    in rsi(14) < {level}, is none.
+    They are compared with an hour or weekday, or are part of an argument or a computation. A level, as in rsi(14) <
+    {level}, is not decisive.
     """
     found: set[str] = set()
     for node in _nodes([getattr(strategy, field) for field in RULE_FIELDS]):

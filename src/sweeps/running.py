@@ -1,4 +1,4 @@
-"""Run many rows through compiled code: trade, measure, and compute what the ledger and the overfitting take of each."""
+"""Run many rows through compiled code: trade, measure, and compute the inputs of the ledger and of overfitting."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ Whole = NDArray[np.int64]
 
 
 class RowInputs(NamedTuple):
-    """Rows [k] to run: row i does the events of its group `groups[i]` under the rules `plans[i]` (`ROW_PLAN_DTYPE`).
+    """Rows [k] to run: row i trades the events of group `groups[i]` under the rules `plans[i]` (`ROW_PLAN_DTYPE`).
 
-    `actions` [g, n] are those of the groups, bar by bar; rows that need no orders do not read it, and it may be empty.
-    `measures` are those of all these rows, without those that none of them uses.
+    `actions` [g, n] are the groups' actions bar by bar; rows that need no orders do not read it, and it may be empty.
+    `measures` are the figures that at least one of these rows uses.
     """
 
     events: Events
@@ -60,11 +60,11 @@ class RowInputs(NamedTuple):
 
 
 class RowResults(NamedTuple):
-    """What is known of rows [k], over d slots of trials and S blocks of bars.
+    """The results of rows [k], over d slots of trials and S blocks of bars.
 
     `paths` and `trades` are records (`PATH_SUMS_DTYPE`, `TRADE_SUMS_DTYPE`); `directions` [2, k, d], `t` and `moves`
-    [2, k] are of total and of active returns; `block_sums` and `block_squares` [k, S] are 0 unless they are wanted.
-    `returns` and `exposures` [k, n] are per bar. An array without elements is not wanted.
+    [2, k] are of total and of active returns; `block_sums` and `block_squares` [k, S] are 0 unless requested. `returns`
+    and `exposures` [k, n] are per bar. An array without elements is not computed.
     """
 
     paths: NDArray[np.void]
@@ -79,7 +79,7 @@ class RowResults(NamedTuple):
 
 
 class _Scratch(NamedTuple):
-    """Arrays that each row overwrites: the book, what happens in it, and its returns per bar and per slot."""
+    """Arrays that each row overwrites: the book, its fills and balances, and its returns per bar and per slot."""
 
     books: NDArray[np.void]
     fills: NDArray[np.void]
@@ -90,7 +90,7 @@ class _Scratch(NamedTuple):
 
 
 def run_rows(market: MarketArrays, given: RowInputs, wants_blocks: NDArray[np.bool_]) -> RowResults:
-    """Run each row, with its trials, and the blocks of those that want them [k]."""
+    """Run each row, with its trials, and with the blocks of the rows in `wants_blocks` [k]."""
     found = _allocate(len(given.plans), slots=market.firsts.size - 1)
     _run(market, given, wants_blocks, create_book(1.0), found)
     return found
@@ -145,7 +145,7 @@ def _trade(market: MarketArrays, given: RowInputs, row: int, scratch: _Scratch, 
     )
 
 
-@compiled_with_memory  # `measure_direction` makes an array, and is compiled as its caller is
+@compiled_with_memory  # `measure_direction` creates an array, and is compiled as its caller is
 def _count_trials(
     market: MarketArrays, rules: RowPlan, count: int, is_plain: bool, row: int, scratch: _Scratch, found: RowResults
 ) -> None:

@@ -1,4 +1,4 @@
-"""Keep indicators that many rows of a sweep read, within a limit of bytes; safe to share between threads."""
+"""Cache indicators that many rows of a sweep read, within a limit of bytes; safe to share between threads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_BYTES: Final = 64 * 2**20
 
 
 class SeriesCache:
-    """Series by what determines them; those not read for longest are dropped first."""
+    """Series by the key that determines them; the least recently read are dropped first."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._max_bytes = max_bytes
@@ -30,7 +30,7 @@ class SeriesCache:
         return self._bytes
 
     def recall(self, key: Hashable, compute: Callable[[], Series]) -> Series:
-        """Return the series of this key; two threads that need it at once may both compute it."""
+        """Return the series of this key; two threads may compute it at the same time."""
         with self._lock:
             found = self._kept.get(key)
             if found is not None:

@@ -1,4 +1,4 @@
-"""Compare the best row of a grid with its neighbors: parameters that matter little have neighbors as good."""
+"""Compare the best row of a grid with its neighbors: if parameters matter little, neighbors do about as well."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def parameter_stability(
 ) -> ParameterStability | None:
     """Return how the neighbors of the row `best` do, of all rows' values [k, p] and figures [k, m].
 
-    A neighbor is one step of the grid away in one or more numbers, and has the same members of closed lists. None if
-    the search is no GRID, or there is no best row with an objective.
+    A neighbor is one grid step away in one or more numbers, and has the same members of closed lists. None if the
+    search is not a GRID, or there is no best row with an objective.
     """
     if best is None or request.search.kind is not SearchKind.GRID:
         return None

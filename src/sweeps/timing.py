@@ -1,4 +1,4 @@
-"""Judge the timing of a sweep's rows: how far the best of them is luck."""
+"""Judge the timing of a sweep's rows: how likely the best of them is luck."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Numbers = NDArray[np.int64]
 def timing_of(
     exposures_of: Callable[[Numbers], Floats], numbers: Numbers, market_returns: Floats, best: int | None
 ) -> TimedRows | None:
-    """Return whether the timing of a row stands out from what the best of so many rows has by luck.
+    """Return whether the timing of a row beats what luck gives the best of as many rows.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Draw combinations near the best ones so far, with Optuna's tree-structured Parzen estimator.
 
-Optuna is an optional library. A batch follows from the request and the rows that were told before it, whether they were
-told one batch after the other or all at once: a search goes on from its stored rows.
+Optuna is an optional library. A batch depends only on the request and the rows told before it, whether they were told
+batch by batch or all at once. So a search can continue from its stored rows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from src.sweeps.space import SearchSpace, build_space
 Floats = NDArray[np.float64]
 
 MIN_RANDOM_ROWS: Final = 10
-"""Rows that are drawn at random before the estimator can tell good ones from others: Optuna's own default."""
+"""Rows that are drawn at random before the estimator is used: Optuna's own default."""
 
 MAX_ATTEMPTS: Final = 20
 """Draws for each row of a batch that may be excluded, before the rest of the batch is drawn at random."""
@@ -48,13 +48,13 @@ class TpeSearch:
         self._told = 0
 
     def ask(self, n: int) -> Floats:
-        """Return the next `n` rows [n, p], in none of which an excluded combination is.
+        """Return the next `n` rows [n, p], none of them an excluded combination.
 
-        Fewer, if combinations are excluded nearly always; raises InvalidInput if none is left. Asked again before rows
-        are told, it returns the same ones.
+        Returns fewer if nearly all combinations are excluded; raises InvalidInput if none is left. Until new rows are
+        told, it returns the same rows.
         """
         self._forget_asked()
-        # A state of its own for each batch: nothing but the rows told so far decides what is drawn.
+        # A new random state for each batch, so that only the rows told so far decide the draws.
         seed = int(np.random.SeedSequence((self._search.seed, self._told)).generate_state(1)[0])
         self._study.sampler = self._optuna.samplers.TPESampler(
             seed=seed,
@@ -100,7 +100,7 @@ class TpeSearch:
         self._told += len(values)
 
     def _forget_asked(self) -> None:
-        """End the trials that were asked for: those that are told are added anew, as they are from stored rows."""
+        """End the trials that were asked for: told rows are added as new trials, as stored rows are."""
         for trial in self._asked:
             self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
         self._asked.clear()
@@ -114,7 +114,7 @@ class _Axis:
         self._is_whole: Final = column.is_whole
         self._range: Final = column.range
         self._is_closed: Final = column.item.kind is ValueKind.CHOICE
-        # In rising order, so that places are as near as numbers are.
+        # In rising order, so that near indices mean near numbers.
         self._values: Final = np.empty(0) if column.values is None else np.sort(column.values)
         if column.range is None:
             self.distribution = (

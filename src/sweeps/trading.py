@@ -1,8 +1,8 @@
-"""Trade the signals of one row, and keep what changes: balances after bars with a fill or funding, sums of trades.
+"""Trade the signals of one row, and keep the changes: balances after bars with a fill or funding, sums of trades.
 
-Two ways to the same fills: `trade_at_market` visits only the bars with a signal, for long positions by market orders;
-`trade_by_orders` runs the event-driven engine's own loop at each bar at which an order may be placed or filled, and
-skips the others. Sizes, costs and cash are the engines' own functions.
+Two functions give the same fills: `trade_at_market` visits only the bars with a signal, for long positions by market
+orders; `trade_by_orders` runs the event-driven engine's own loop at each bar at which an order may be placed or filled,
+and skips the others. Sizes, costs and cash come from the engines' own functions.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ Floats = NDArray[np.float64]
 BUY: Final = int(Action.BUY)
 
 BALANCE_DTYPE: Final = np.dtype([("bar", np.int64), ("cash", np.float64), ("position", np.float64)])
-"""What a row holds from the close of a bar until the next record's bar: fills and funding change it."""
+"""A row's holdings from the close of a bar until the next record's bar: fills and funding change them."""
 
 
 class TradeSums:
-    """Figures of a row's trades; the layout of `TRADE_SUMS_DTYPE`. What begins with `own` is of the last trade."""
+    """Figures of a row's trades; the layout of `TRADE_SUMS_DTYPE`. Fields named `own_…` are of the last trade."""
 
     trades: int
     wins: int
@@ -99,7 +99,7 @@ def count_fill(sums: TradeSums, side: int, quantity: float, price: float, fee: f
         sums.own_entries, sums.own_quantity, sums.own_entry_value, sums.own_entry_fees = 0, 0.0, 0.0, 0.0
         sums.own_exits, sums.own_exit_value, sums.own_exit_fees, sums.own_funding = 0, 0.0, 0.0, 0.0
     sums.own_funding += funding
-    # The same sums as those of the engine's book: flat is exactly 0.
+    # Summed as in the engine's book, so that flat is exactly 0.
     sums.own_position += side * quantity
     if side == sums.own_side:
         sums.own_entries += 1
@@ -140,7 +140,7 @@ def trade_at_market(
 ) -> int:
     """Trade the events [m] of a row, long only, by market orders; write `balances` and return how many.
 
-    `balances` has room for m records. Raises nothing: growth without bound shows in the balances.
+    `balances` has room for m records. Raises nothing: unbounded growth shows in the balances.
     """
     open_, close, plan = market.open, market.close, row.plan
     n = close.size
@@ -236,12 +236,12 @@ def trade_by_orders(
 ) -> int:
     """Trade the events [m] of a row by the event-driven engine's rules; write `balances` and return how many.
 
-    `action` [n] has the events' actions, of `measures` those that the rules use are read; `fills` has room for
-    m × `most_fills` records, and `balances` for as many more as bars pay funding. The loop is the engine's, but for the
-    bars that it skips: without a waiting order, only a signal changes a flat book, and a position whose stops do not
-    move and that pays no funding changes by a signal, at a level or at its time exit.
+    `action` [n] has the events' actions; only the `measures` that the rules use are read. `fills` has room for m ×
+    `most_fills` records, and `balances` for as many plus one for each bar that pays funding. The loop is the engine's,
+    except for the bars that it skips. Without a waiting order, only a signal changes a flat book. A position whose
+    stops do not move and that pays no funding changes only by a signal, at a level or at its time exit.
     """
-    # Taken out once, because each use of a part of `market` counts its references.
+    # Read once, because each access to a field of `market` counts references.
     open_, high, low, close = market.open, market.high, market.low, market.close
     n = close.size
     book, plan = books[0], row.plan

@@ -26,7 +26,7 @@ STRATEGY: Final = "strategy"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """The part of a request that some rows share; None with the error's text if there can be no such request."""
+    """The part of a request that some rows share; None with the error's text if no such request is valid."""
 
     strategy: StrategyParams | None
     rules: TradingRules | None
@@ -71,7 +71,7 @@ class RowReader:
         return self._find(values, self.rule_columns)
 
     def explain(self, row: Floats) -> str:
-        """Return why a row [p] is no possible request; empty if it is one."""
+        """Return why a row [p] is not a valid request; empty if it is valid."""
         return self._build(row, np.arange(len(self.items))).error
 
     def _find(self, values: Floats, columns: NDArray[np.intp]) -> Variants:
@@ -92,7 +92,7 @@ class RowReader:
 
 
 def _apply(backtest: BacktestRequest, items: Sequence[Sweepable], row: Floats) -> BacktestRequest:
-    """Return the backtest with these values; the same as `parameters.apply_values`, without finding the items anew.
+    """Return the backtest with these values: the same as `parameters.apply_values`, without looking the items up again.
 
     Raises InvalidInput if the backtest does not allow a value, or the values together.
     """
@@ -120,7 +120,7 @@ def _replace(value: Any, changes: Mapping[str, Any]) -> Any:
 
 
 def _read(item: Sweepable, value: float) -> object:
-    """Return a value as the request holds it; raises InvalidInput if the parameter does not take it."""
+    """Return a value as the request holds it; raises InvalidInput if the parameter does not allow it."""
     if item.kind is not ValueKind.CHOICE:
         item.number(value, field=item.field)
         return item.plain(value)

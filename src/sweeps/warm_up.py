@@ -17,13 +17,13 @@ from src.sweeps.space import build_space
 
 MAX_CORNERS: Final = 256
 MAX_CHECKED: Final = 2_000
-"""Different strategies of rows whose lookback is looked up: 0.6 ms each if they are rules."""
+"""The most distinct strategies whose lookback is computed: 0.6 ms each if they are rules."""
 
 
 def warm_up_bars_of(request: SweepRequest) -> int:
-    """Return how many bars before the range to fetch: the most that the strategy asks for at the ends of its ranges.
+    """Return how many bars before the range to fetch: the most that the strategy reads at the ends of its ranges.
 
-    A strategy reads more bars with a larger length or a smaller one, never with one between. Raises InvalidInput if a
+    The number of bars is largest at one end of a parameter's range, never between its ends. Raises InvalidInput if a
     parameter cannot be swept.
     """
     pinned = request.backtest.pinned_warm_up_bars
@@ -36,7 +36,7 @@ def warm_up_bars_of(request: SweepRequest) -> int:
 def window_warm_up_of(request: SweepRequest) -> int:
     """Return how many bars before a training window its rows read, so that each row can trade from the first bar on.
 
-    Also strategies that ask for no bars before a range, such as the crossover, read those of their lookback.
+    Strategies that ask for no bars before a range, such as the crossover, read the bars of their lookback too.
     """
     bars = (strategy.lookback_bars or 0 for strategy in _strategies_at_ends(request))
     return min(MAX_WARM_UP_BARS, max(warm_up_bars_of(request), *bars, 0))
@@ -47,7 +47,7 @@ def check_lookbacks(request: SweepRequest, combinations: Combinations) -> None:
     market = request.backtest.market
     if not any(_is_too_long(strategy, request.backtest) for strategy in _strategies_at_ends(request)):
         return
-    # The ends of the ranges need not be a row: constraints may exclude it, and a list has its values side by side.
+    # The ends of the ranges need not form a row: constraints may exclude it, and a LIST pairs its values.
     places = [place for place, column in enumerate(combinations.space.columns) if column.item.path[0] == "strategy"]
     firsts = [0]
     if places:

@@ -22,7 +22,7 @@ SLIPPED: Final = (
     FillReason.ADD_STOP,
     FillReason.END,
 )
-"""The fills that pay slippage: market orders and stops. A limit, which a signal's exit may be, and a target fill at
+"""The fills that pay slippage: market orders and stops. Targets and limits, including limit exits of signals, fill at
 their level, and a liquidation at the bankruptcy price."""
 
 

@@ -14,7 +14,7 @@ from src.metrics.returns import moments, simple_returns, tails_of_ordered
 Floats = NDArray[np.float64]
 
 TARGET_BINS: Final = 40
-"""About as many bins as the middle 99 % of the returns have."""
+"""The approximate number of bins for the middle 99 % of the returns."""
 
 MIDDLE: Final = (0.005, 0.995)
 LEAST_SPREAD: Final = 1e-9
@@ -25,7 +25,7 @@ def describe_returns(equity: Floats, initial_cash: float) -> ReturnDistribution:
     """Return the histogram and the figures of the returns of equity [n], the first against the starting cash."""
     returns = simple_returns(equity, initial_cash)
     found = moments(returns)
-    # Sorted once: then extremes, quantiles and counts are look-ups. 3 million bars take 65 ms, 200 ms without.
+    # Sorted once, so extremes, quantiles and counts are look-ups: 3 million bars take 65 ms instead of 200 ms.
     returns.sort()
     ends = tails_of_ordered(returns)
     return ReturnDistribution(
@@ -100,7 +100,7 @@ def _round_limits(low: float, high: float) -> Floats:
     width = (high - low) / TARGET_BINS
     exponent = math.floor(math.log10(width))
     step = next(step for step in ROUND_STEPS if step * 10.0**exponent >= width or step == ROUND_STEPS[-1])
-    # A division by a power of ten is rounded once, so that limits have few digits: 0.3 and not 0.30000000000000004.
+    # A division by a power of ten is rounded once, so limits have few digits: 0.3 and not 0.30000000000000004.
     scale = 10.0 ** abs(exponent)
     width = step * scale if exponent >= 0 else step / scale
     multiples = np.arange(math.floor(low / width), math.ceil(high / width) + 1) * step

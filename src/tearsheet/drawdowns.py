@@ -38,7 +38,7 @@ def find_drawdowns(
     starts, ends = edges[0::2], edges[1::2]
     if not len(starts):
         return ()
-    # Bars between two drawdowns are 0, so the lowest bar up to the next start is that of the drawdown.
+    # Bars between two drawdowns are 0, so the lowest bar up to the next start belongs to this drawdown.
     lowest = np.minimum.reduceat(curve, starts)
     chosen = np.argsort(lowest, kind="stable")[:first]
     periods = ((int(starts[place]), int(ends[place])) for place in chosen)

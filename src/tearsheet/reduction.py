@@ -14,7 +14,7 @@ Values = NDArray[Any]
 
 
 def count_bars_per_point(bars: int, points: int | None) -> int:
-    """Return the bars of each point: the least number with which there are at most `points` ≥ 1; None: one."""
+    """Return the bars of each point: the least that give at most `points` ≥ 1 points; one if `points` is None."""
     return 1 if points is None else max(1, -(-bars // points))
 
 
@@ -56,7 +56,7 @@ _RULES: Final[Mapping[str, Callable[[Values, NDArray[np.int64]], Values]]] = {
     "rebased": _last,
     "probability": _last,
 }
-"""How the bars of a point become one value. Signals are not here: fills show what became of them."""
+"""How the bars of a point become one value. Signals are left out: fills show their outcome."""
 
 
 def reduce_columns(columns: Mapping[str, Values | None], bars_per_point: int) -> dict[str, Values | None]:

@@ -5,13 +5,15 @@ For use after a change beside lines that a diff shows. Hunks are found by their 
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.docs.recipes import PAGE, apply_diff, changed_files, copy_tree, read_blocks
+from tests.docs.recipes import PAGE, DiffError, apply_diff, changed_files, copy_tree, read_blocks
 
-CONTEXT_LINES = 2
+CONTEXT_LINES = range(2, 9)
+"""The fewest are shown with which each hunk has one clear place."""
 
 
 def refresh(block: str, folder: Path) -> str:
@@ -25,9 +27,17 @@ def refresh(block: str, folder: Path) -> str:
 
 
 def _compare(name: str, folder: Path) -> str:
-    is_new = not (folder / "a" / name).exists()
-    names = ["/dev/null" if is_new else f"a/{name}", f"b/{name}"]
-    command = ["git", "diff", "--no-index", "--no-color", "--no-prefix", f"-U{CONTEXT_LINES}", *names]
+    for lines in CONTEXT_LINES:
+        diff = _diff(name, folder, lines)
+        with contextlib.suppress(DiffError):
+            apply_diff(diff, folder / "a")
+            return diff
+    raise RuntimeError(f"{name}: a hunk has no clear place even with {CONTEXT_LINES[-1]} lines of context")
+
+
+def _diff(name: str, folder: Path, lines: int) -> str:
+    names = [f"a/{name}" if (folder / "a" / name).exists() else "/dev/null", f"b/{name}"]
+    command = ["git", "diff", "--no-index", "--no-color", "--no-prefix", f"-U{lines}", *names]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 1:
         raise RuntimeError(f"{name}: {done.stderr or 'the block changes nothing'}")

@@ -36,7 +36,7 @@ def compile_rules(rules: tuple[tuple[str, str], ...], parameters: tuple[tuple[st
 
 
 def check_sides(rules: Rules) -> None:
-    """Raise InvalidInput if no rule enters a position, or a rule leaves one that none enters."""
+    """Raise InvalidInput if no rule enters a position, or if a rule exits a position that no rule enters."""
     if rules.get("buy") is None and rules.get("short") is None:
         raise InvalidInput("{field} is required if {@short} is not given.", field="buy")
     if rules.get("sell") is not None and rules.get("buy") is None:
@@ -73,7 +73,7 @@ def check_all_are_used(parameters: Iterable[str], used: Iterable[str]) -> None:
 
 
 def check_model(*, is_given: bool, is_read: bool) -> None:
-    """Raise InvalidInput if a model is given exactly when no rule reads it."""
+    """Raise InvalidInput if a model is given that no rule reads, or if a rule reads a model that is not given."""
     if is_read and not is_given:
         raise InvalidInput(
             "{field} is required if a rule calls model(). Name a stored model in it by {@modelPath}.", field="model"

@@ -1,4 +1,4 @@
-"""Turn rules into a program: check names, types and numbers, and find equal parts."""
+"""Turn rules into a program: check names, types and numbers, and merge equal parts."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from src.strategies.rules.tree import (
 from src.strategies.rules.vocabulary import COLUMN_RANGES, COLUMNS, FUNCTIONS, known_names, signature_of
 
 MAX_WARNINGS: Final = 5
-"""Of one rule."""
+"""The most warnings about one rule."""
 MAX_LOOKBACK: Final = MAX_WARM_UP_BARS
-"""Bars, of `x[n]` and of a whole rule: a longer one would have no value on the first bars of a range."""
+"""Bars, for `x[n]` and for a whole rule: with a longer lookback, the first bars of a range would have no value."""
 
 
 _ARGUMENTS: Final[Mapping[str, tuple[int, int | None]]] = {
@@ -187,7 +187,7 @@ class _Reading:
             raise self._source.fault(node.at, problem, name=name, signature=signature_of(name))
         if name in self._parameters:
             raise self._unknown(node, name, f" Did you mean {{{name}}}, the parameter?")
-        # One letter resembles a known name by chance only.
+        # A single letter resembles a known name only by chance.
         is_own = name[0] != "_" and (len(name) == 1 or similar_name(name, known_names()) is None)
         raise self._unknown(node, name, f" A number of your own is written {{{name}}}." if is_own else "")
 
@@ -290,7 +290,7 @@ class _Reading:
         return self._add(node, "constant", numbers=(value,), constant=value)
 
     def _add(self, node: Node, operation: str, *, inputs: tuple[int, ...] = (), **known: Any) -> int:
-        """Return the step of a part; numbers that are the same at each bar are computed now."""
+        """Return the step of a part; constant numbers are computed now."""
         if inputs and not known.get("is_condition"):
             constants = [value for number in inputs if (value := self._steps[number].constant) is not None]
             if len(constants) == len(inputs):
@@ -303,7 +303,7 @@ class _Reading:
         return number
 
     def _fold(self, node: Node, operation: str, constants: Sequence[float]) -> int:
-        """Return the step of numbers that are the same at each bar, computed now."""
+        """Return the step of a constant number, computed now."""
         value = fold(operation, constants)
         if not math.isfinite(value):
             raise self._source.fault(node.at, "{got!r} is too large a number.", got=print_rule(node))

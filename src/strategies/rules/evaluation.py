@@ -115,7 +115,7 @@ def _cross_below(read: Sequence[Values], numbers: tuple[float, ...], n: int) -> 
 
 
 def _shift(read: Sequence[Values], numbers: tuple[float, ...], n: int) -> Values:
-    """Return the values some bars before; before the first bar a number is missing and a condition false."""
+    """Return the values some bars earlier; before the first bar, numbers are missing and conditions are false."""
     values, bars = read[0], min(int(numbers[0]), n)
     result = np.empty_like(values)
     result[:bars] = False if values.dtype == np.bool_ else np.nan

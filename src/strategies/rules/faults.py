@@ -1,4 +1,4 @@
-"""Say what is wrong with a rule, and where: line, column and a caret under the text."""
+"""Describe what is wrong with a rule, and where: line, column and a caret under the text."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Source:
         )  # fmt: skip
 
     def note(self, at: int, problem: str, **parts: object) -> str:
-        """Return a sentence about what may stand at a character, but is hardly meant."""
+        """Return a warning about valid text at a character that the client probably did not mean."""
         line, column = self.place_of(at)
         return f"{self.field}, line {line}, column {column}: {Template(problem, parts)}"
 
@@ -69,7 +69,7 @@ _MEANT: Final = {
     **dict.fromkeys(("dow", "dayofweek", "day_of_week", "monday"), "weekday"),
     "bollinger_lower": "bb_lower", "momentum": "mom", "price": "close", "stochastic": "stoch_k",
 }  # fmt: skip
-"""What other platforms call a known name, where no likeness of letters finds it, or finds another."""
+"""Other platforms' words for known names that similarity of letters misses or confuses."""
 
 
 def similar_name(name: str, known: Iterable[str]) -> str | None:

@@ -1,7 +1,7 @@
 """The grammar of rules, and the parser that lark makes of it (LALR).
 
-`parsing` imports this module when the first rule comes: lark takes 0.1 s to import, the parser as long to build.
-The lexer does not depend on the context, so that `and`, `or` and `not` are never names.
+`parsing` imports this module at the first rule: lark takes 0.1 s to import, and the parser as long to build. The lexer
+does not depend on the context, so `and`, `or` and `not` are never names.
 """
 
 from __future__ import annotations
@@ -58,15 +58,15 @@ _OR: /or\b/
 NOT: /not\b/
 %ignore /[ \t\r\n]+/
 """
-"""From weak to strong: or, and, not, comparisons (which do not chain), + and -, * / and %, the sign, x[n]. Operators of
-one level are read from left to right."""
+"""Precedence from weak to strong: or, and, not, comparisons (which do not chain), + and -, * / and %, the sign, x[n].
+Operators of one level associate to the left."""
 
 _OPERATORS: Final = {
     "PLUS": "+", "MINUS": "-", "MULTIPLIED": "* / %", "COMPARED": "< <= > >= == !=", "_AND": "and", "_OR": "or",
     "LSQB": "[n]", "LPAR": "(", "COMMA": ",", "RPAR": ")", "RSQB": "]", "RBRACE": "}", "$END": "the end",
     "NAME": "a name",
 }  # fmt: skip
-"""How the terminals are called in messages, in this order."""
+"""The names of the terminals in messages, in this order."""
 
 
 _CROSSES: Final = " Write crosses_above(a, b) or crosses_below(a, b)."
@@ -117,7 +117,7 @@ class _Lexer(Lexer):
     """
 
     def __init__(self, configuration: LexerConf) -> None:
-        # In lark's own order: the longest first, so that <= is no < before an =.
+        # In lark's own order, longest first, so that <= is not read as < and =.
         terminals = sorted(
             configuration.terminals,
             key=lambda one: (-one.priority, -one.pattern.max_width, -len(one.pattern.value), one.name),
@@ -176,7 +176,7 @@ def _explain(source: Source, error: UnexpectedToken) -> InvalidRule:
             problem = "Found {found}: write != where <> is meant."
         return source.fault(at, problem, found=found, example="{n}")
     if token.type == "COMMA":
-        # After a whole rule the parser expects nothing at all: the comma of a call would be in brackets.
+        # After a whole rule the parser expects nothing: a comma between arguments would be inside brackets.
         problem = "Found {found}: a comma stands between arguments only. Decimals have a point, as in 1.02."
         return source.fault(at, problem, found=found)
     names = [name for terminal, name in _OPERATORS.items() if terminal in expected]

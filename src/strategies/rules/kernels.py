@@ -41,7 +41,7 @@ def compare(left: Numbers, right: Numbers, accepted: int, n: int) -> Conditions:
     left_step, right_step = int(left.size > 1), int(right.size > 1)
     result = np.empty(n, dtype=np.bool_)
     for t in range(n):
-        # The bit of "missing" is set in no sum.
+        # No sum has the bit of "missing" set.
         result[t] = (accepted >> (_order(left[t * left_step], right[t * right_step]) + 1)) & 1 != 0
     return result
 

@@ -38,6 +38,6 @@ def parse(text: str, field: str) -> Node:
 
 
 def _load_grammar() -> Any:
-    # Two first requests must not build the parser twice: functools.cache would not wait.
+    # A lock, because functools.cache would let two simultaneous first requests both build the parser.
     with _IMPORTING:
         return import_module("src.strategies.rules.grammar")

@@ -45,7 +45,7 @@ def print_rule(tree: Node) -> str:
         case Comparison(operator, left, right):
             text = f"{_print_within(left, _SUM)} {operator} {_print_within(right, _SUM)}"
         case Arithmetic(operator, left, right):
-            # Operators of one level are read from left to right.
+            # Operators of one level associate to the left.
             level = _level(tree)
             text = f"{_print_within(left, level)} {operator} {_print_within(right, level + 1)}"
         case _:
@@ -69,5 +69,5 @@ def _level(tree: Node) -> int:
 
 
 def _print_number(value: float) -> str:
-    """Return the shortest text that is read as this number."""
+    """Return the shortest text that parses to this number."""
     return str(int(value)) if value == int(value) and value < 1e16 else repr(float(value))

@@ -14,20 +14,20 @@ from src.domain.strategy import MAX_WARM_UP_BARS
 class Step(NamedTuple):
     """A number or condition at each bar, computed from earlier steps.
 
-    A tuple, because a frozen dataclass takes four times as long to make: a rule has dozens of steps, and each request
+    A tuple, because a frozen dataclass takes four times as long to create: a rule has dozens of steps, and each request
     compiles some.
 
     Parameters
     ----------
     operation, numbers, inputs
-        What is done, a name of `evaluation.OPERATIONS` or an indicator; with which constant numbers; on which steps.
+        The operation, a name of `evaluation.OPERATIONS` or an indicator; its constant numbers; the steps that it reads.
     constant
         The value, if it is a number that is the same at each bar.
     lookback
         Bars before the first value.
     history, history_ms
         Bars, and further time, that must be known before a bar so that its value does not depend on where the history
-        begins; None if the history never stops to count.
+        begins; None if the start of the history always counts.
     """
 
     operation: str
@@ -48,9 +48,9 @@ StepKey = tuple[str, tuple[float, ...], float | None, tuple[Any, ...]]
 class Program:
     """The steps of some rules.
 
-    `outputs` are the steps of the rules by their fields, `last_reads` for each step those that nothing reads after it.
-    `indicators` and `parameters` are the names that the rules use, in the order of the text. `warnings` are sentences
-    about parts that can be traded and are hardly meant.
+    `outputs` are the steps of the rules by their fields; `last_reads` lists for each step those that no later step
+    reads. `indicators` and `parameters` are the names that the rules use, in the order of the text. `warnings` are
+    sentences about valid parts that the client probably did not mean.
     """
 
     steps: tuple[Step, ...]
@@ -63,21 +63,21 @@ class Program:
 
     @property
     def lookback_bars(self) -> int:
-        """The bars before the first at which each rule has all its values, if no bar is missing."""
+        """The bars before the first one at which every rule has all its values, if no bar is missing."""
         return max((self.steps[step].lookback for step in self.outputs.values()), default=0)
 
     @property
     def keys(self) -> tuple[StepKey, ...]:
-        """What each step computes, equal for steps of other programs that compute the same."""
+        """The key of each step, equal for steps of other programs that compute the same."""
         keys: list[StepKey] = []
         for step in self.steps:
             keys.append((step.operation, step.numbers, step.constant, tuple(keys[source] for source in step.inputs)))
         return tuple(keys)
 
     def warm_up_bars(self, interval: Interval) -> int:
-        """Return how many bars before the range make the rules independent of where the history begins.
+        """Return how many bars to read before the range so that the rules do not depend on where the history begins.
 
-        At most `MAX_WARM_UP_BARS`, also if no number of bars does (obv).
+        At most `MAX_WARM_UP_BARS`, even if no number of bars is enough (obv).
         """
         return max((self._warm_up(self.steps[step], interval) for step in self.outputs.values()), default=0)
 
@@ -98,7 +98,7 @@ class StepTable:
         return self._steps[number]
 
     def add(self, step: Step) -> int:
-        """Return the number of a step that computes the same; the bars of what it reads are added to its own."""
+        """Return the number of an equal step, old or new; the bars of the steps that it reads are added to its own."""
         key = step.operation, step.numbers, step.inputs
         number = self._known.get(key)
         if number is None:

@@ -29,7 +29,7 @@ RULE_PARAMETERS: Final = own_parameters_of(RulesParams)
 def describe_rules(rules: Rules, parameters: Mapping[str, float], interval: Interval) -> RuleReport:
     """Return what rules read, and the first fault of each; never raises InvalidInput.
 
-    Whether a model is given is not checked: a form knows from `reads_model` that it must ask for one.
+    It does not check whether a model is given: `reads_model` tells a form to ask for one.
     """
     faults: list[RuleFault] = []
     printed: list[RuleText] = []

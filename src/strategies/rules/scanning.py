@@ -1,4 +1,4 @@
-"""Refuse text that no rule can be, before the parser reads it: too long, empty, hostile characters, deep brackets."""
+"""Reject text that cannot be a rule before it is parsed: too long, empty, hostile characters, deep brackets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from src.strategies.rules.faults import Source
 
 MAX_CHARACTERS: Final = 2_000
 MAX_DEPTH: Final = 32
-"""Of brackets, and of the tree."""
+"""The maximum depth of brackets, and of the tree."""
 
 _ALLOWED: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.,+-*/%<>=!()[]{} \t\r\n")
 _OPENING: Final = frozenset("([{")
@@ -23,7 +23,7 @@ _LOOK_ALIKES: Final = dict(
         strict=True,
     )
 )
-"""Cyrillic and Greek letters, and signs of mathematics, by what they look like."""
+"""Cyrillic and Greek letters and mathematical signs, with the ASCII text that they resemble."""
 
 _MEANINGS: Final = {
     "#": "Rules have no comments.",

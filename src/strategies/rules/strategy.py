@@ -46,7 +46,7 @@ class RulesParams(StrategyParams):
 
     buy: str | None = _rule("buy", "Condition to be long from", "rsi({n}) < 30 and close > sma(200)")
     sell: str | None = _rule("sell", "Condition to be long until", "crosses_above(rsi({n}), 70)")
-    # Without examples: tools send all examples of a schema at once, and a long position is all that a default allows.
+    # No examples: tools send all examples of a schema at once, and the default direction allows only longs.
     short: str | None = _rule("short", "Condition to be short from")
     cover: str | None = _rule("cover", "Condition to be short until")
     parameters: Mapping[str, float] = parameter(
@@ -97,7 +97,7 @@ class Rules:
     params: RulesParams
 
     def describe(self, predictions: Predictions | None = None) -> StrategyDescription:
-        """Return the rules and their numbers, and how the model was read; its name says nothing of what it is."""
+        """Return the rules and their numbers, and how the model was read, without the model's name."""
         described = self.params.describe(self.label)
         if predictions is None or not self.params.program.reads_model:
             return described
@@ -105,14 +105,14 @@ class Rules:
         return replace(described, parameters={**described.parameters, **read})
 
     def signals(self, inputs: StrategyInputs) -> Signals:
-        """Return the edges of the target position, which is flat before the first bar of the range."""
+        """Return the changes of the target position, which is flat before the first bar of the range."""
         program = self.params.program
         predictions = inputs.required_predictions() if program.reads_model else None
         values = None if predictions is None else _read_model(predictions, inputs.warm_up)
         is_true = evaluate(program, RuleInputs(bars=inputs.bars, predictions=values, memory=inputs.memory))
         in_range = {field: condition[inputs.warm_up :] for field, condition in is_true.items()}
         never = np.zeros(len(inputs.bars) - inputs.warm_up, dtype=np.bool_)
-        never.flags.writeable = False  # as the others: one compiled version
+        never.flags.writeable = False  # read-only like the others, so that numba compiles one version
         action = find_edges(*(in_range.get(field, never) for field in RULE_FIELDS), self.params.can_short)
         return Signals(
             action=action,
@@ -126,16 +126,16 @@ class Rules:
 
 
 def _read_model(predictions: Predictions, warm_up: int) -> NDArray[np.float64]:
-    """Return a model's predictions for the bars before the range too: it was not asked, so they are missing.
+    """Return a model's predictions, padded with NaN for the bars before the range, which it did not predict.
 
-    Raises InvalidInput if a prediction is not of the kind that they are said to be.
+    Raises InvalidInput if a prediction does not match the declared kind.
     """
     check_values(predictions)
     return np.concatenate((np.full(warm_up, np.nan), predictions.values))
 
 
 def _warn(program: Program, is_true: Mapping[str, NDArray[np.bool_]], bars: int) -> tuple[str, ...]:
-    """Return warnings about parts of rules that are hardly meant, and about rules that were never true."""
+    """Return warnings about parts of rules that are probably not meant, and about rules that were never true."""
     if bars <= program.lookback_bars:
         return (
             *program.warnings,

@@ -1,4 +1,4 @@
-"""Derive signals from the conditions of rules: the edges of the position that they want."""
+"""Derive signals from the conditions of rules: the changes of the target position."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def find_edges(
 ) -> NDArray[np.int8]:
     """Return the action [n] at each bar at which the target position changes; it is flat before the first bar.
 
-    Long from `buy` until `sell`, short from `short` until `cover`. Buy while short reverses the position, and short
-    while long. If both conditions of a pair are true at one bar, it changes nothing; nor do buy and short together.
+    Long from `buy` until `sell`, short from `short` until `cover`. Buy while short reverses the position, and so does
+    short while long. A pair whose conditions are both true at one bar changes nothing; nor do buy and short together.
     """
     action = np.zeros(buy.size, dtype=np.int8)
     target = 0
