@@ -18,7 +18,7 @@ from src.domain.bars import Bars
 from src.domain.errors import InvalidInput, bad_value
 from src.domain.instants import format_instant
 from src.domain.intervals import INTERVALS, Interval
-from src.domain.symbols import normalise_symbol
+from src.domain.symbols import normalize_symbol
 
 DEFAULT_OUTPUT: Final = Path("src/data/mock_backtest_data.csv")
 COLUMNS: Final = ("Date", "Open", "High", "Low", "Close", "Volume")
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.bars > MAX_BARS:
             raise bad_value("bars", got=chosen.bars, allowed=f"a whole number from 1 to {MAX_BARS:,}")
         interval = Interval.named(chosen.interval)
-        bars = simulate_bars(normalise_symbol(chosen.symbol), interval, start_ms, chosen.bars, chosen.seed)
+        bars = simulate_bars(normalize_symbol(chosen.symbol), interval, start_ms, chosen.bars, chosen.seed)
     except InvalidInput as error:
         print(f"error: {error.message}", file=sys.stderr)
         return 2

@@ -28,7 +28,7 @@ from src.ports.stores import ModelFileStore
 from src.service.computing import ComputeQueue
 from src.service.models import ModelService
 from src.service.services import READY, Readiness, Services
-from src.service.sources import SourceCatalogue
+from src.service.sources import SourceCatalog
 from src.service.tearsheets import TearSheets
 from src.ui.report import ReportFiles
 from tests.factories import make_result
@@ -183,7 +183,7 @@ class MemoryServices:
     @property
     def tearsheets(self) -> TearSheets:
         return TearSheets(
-            sources=SourceCatalogue(sources=self.sources),
+            sources=SourceCatalog(sources=self.sources),
             engines=ENGINES,
             computing=ComputeQueue(threads=1, max_waiting=8),
             timeout_s=30.0,

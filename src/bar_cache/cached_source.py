@@ -25,7 +25,7 @@ from src.domain.bars import Bars
 from src.domain.errors import StoreUnavailable
 from src.domain.intervals import Interval
 from src.domain.market import CachedMarket, Listing, MarketRequest, MarketSeries
-from src.domain.symbols import normalise_symbol
+from src.domain.symbols import normalize_symbol
 from src.ports.clock import Clock
 
 logger = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class CachedSource:
         ------
         SymbolNotFound, InvalidInput, ExchangeRefused, ExchangeUnavailable, ExchangeTimeout
         """
-        series = self._store.series(normalise_symbol(market.symbol), market.interval)
+        series = self._store.series(normalize_symbol(market.symbol), market.interval)
         try:
             found = await self._from_store(series, market)
         except StoreUnavailable as error:

@@ -26,7 +26,7 @@ from src.domain.errors import InvalidInput, bad_value
 from src.domain.instants import iso_time
 from src.domain.intervals import Interval
 from src.domain.market import Listing, MarketRequest, MarketSeries
-from src.domain.symbols import normalise_symbol
+from src.domain.symbols import normalize_symbol
 from src.ports.clock import Clock
 
 SYMBOLS: Final = (
@@ -76,7 +76,7 @@ class SimulatedSource:
 
         Raises InvalidInput if the symbol is invalid, or the range has no closed bar.
         """
-        symbol = normalise_symbol(market.symbol)
+        symbol = normalize_symbol(market.symbol)
         seed = self._seed if market.seed is None else market.seed
         interval, now_ms = market.interval, self._clock.now_ms()
         first = _first_number(FIRST_MS, interval)

@@ -22,7 +22,7 @@ from src.domain.errors import ExchangeRefused, ExchangeTimeout, InvalidInput
 from src.domain.instants import iso_time
 from src.domain.intervals import Interval
 from src.domain.market import Listing, MarketRequest, MarketSeries
-from src.domain.symbols import normalise_symbol
+from src.domain.symbols import normalize_symbol
 from src.observing.meters import UNMEASURED, ExchangeMeter
 from src.ports.clock import Clock
 from src.ports.market import SharedLimits
@@ -93,7 +93,7 @@ class BinanceSource:
 
         Raises SymbolNotFound, InvalidInput, ExchangeRefused, ExchangeUnavailable, ExchangeTimeout.
         """
-        symbol = normalise_symbol(market.symbol)
+        symbol = normalize_symbol(market.symbol)
         now_ms = self.skew.now_ms(self._clock.now_ms())
         async with self._deadline(f"the {market.interval.name} bars of {symbol}") as until:
             klines, now_ms = await self._collect(symbol, market, now_ms, until)

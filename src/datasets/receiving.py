@@ -17,7 +17,7 @@ from src.domain.bars import Bars
 from src.domain.datasets import BarFileDeclaration, Dataset, DatasetKind
 from src.domain.errors import InvalidInput, file_too_large
 from src.domain.funding_rates import FundingRates
-from src.domain.symbols import normalise_symbol
+from src.domain.symbols import normalize_symbol
 from src.files.disk_work import DiskWork
 from src.ports.clock import Clock
 
@@ -94,7 +94,7 @@ def _build(
     dataset = Dataset(
         name=name,
         user_id=user_id,
-        symbol=normalise_symbol(declared.symbol),
+        symbol=normalize_symbol(declared.symbol),
         interval=interval,
         bars=count,
         original_filename=filename[:255],

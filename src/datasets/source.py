@@ -20,7 +20,7 @@ from src.domain.errors import InvalidInput, SourceNotFound, StoreUnavailable, Sy
 from src.domain.instants import iso_time
 from src.domain.intervals import INTERVALS
 from src.domain.market import Listing, MarketRequest, MarketSeries
-from src.domain.symbols import normalise_symbol
+from src.domain.symbols import normalize_symbol
 
 
 class DatasetSource:
@@ -48,7 +48,7 @@ class DatasetSource:
 
     def _fetch(self, market: MarketRequest) -> MarketSeries:
         dataset, every = self._read()
-        if normalise_symbol(market.symbol) != dataset.symbol:
+        if normalize_symbol(market.symbol) != dataset.symbol:
             raise SymbolNotFound(
                 "{@symbol} is {got!r}. The dataset {name!r} has {has} only.",
                 got=market.symbol, name=dataset.name, has=dataset.symbol,

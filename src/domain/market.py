@@ -14,7 +14,7 @@ from src.domain.exchange_rules import ExchangeRules
 from src.domain.instants import INSTANT_PATTERN, check_times, format_instant, parse_instant
 from src.domain.intervals import DEFAULT_INTERVAL, INTERVALS, Interval
 from src.domain.parameters import AT_LEAST_ONE, check_parameters, parameter
-from src.domain.symbols import MAX_SYMBOL_TEXT_LENGTH, NOT_IN_SYMBOLS_PATTERN, SYMBOL_PATTERN, normalise_symbol
+from src.domain.symbols import MAX_SYMBOL_TEXT_LENGTH, NOT_IN_SYMBOLS_PATTERN, SYMBOL_PATTERN, normalize_symbol
 
 SIMULATED: Final = "simulated"
 """The name of the source that draws bars from a seed."""
@@ -55,7 +55,7 @@ class MarketRequest:
         excluded_pattern=NOT_IN_SYMBOLS_PATTERN,
         example="BTCUSDT",
         max_length=MAX_SYMBOL_TEXT_LENGTH,
-        read=lambda text, field: normalise_symbol(text, field=field),
+        read=lambda text, field: normalize_symbol(text, field=field),
     )
     interval: Interval = parameter(
         name="interval",

@@ -17,7 +17,7 @@ from src.domain.performance import Metrics
 from src.domain.reported import INSTANT, reported
 from src.domain.runs import BacktestRequest
 from src.domain.simulation import FILL_DTYPE, TRADE_DTYPE
-from src.domain.symbols import normalise_symbol
+from src.domain.symbols import normalize_symbol
 from src.domain.trading import EngineName
 from src.domain.units import BARS, COUNT, PERCENT, QUOTE, RATIO
 from src.domain.verdict import Verdict
@@ -116,7 +116,7 @@ def check_symbols(symbols: tuple[str, ...]) -> tuple[str, ...]:
             count=len(symbols),
             most=MAX_SYMBOLS,
         )
-    found = tuple(normalise_symbol(symbol, field=f"symbols.{place}") for place, symbol in enumerate(symbols))
+    found = tuple(normalize_symbol(symbol, field=f"symbols.{place}") for place, symbol in enumerate(symbols))
     for place, symbol in enumerate(found):
         if symbol in found[:place]:
             raise InvalidInput(

@@ -19,7 +19,7 @@ _INVISIBLE_MARKS: Final = frozenset(
 _FIRST: Final = r"[\p{L}\p{Nd}]"
 _LATER: Final = r"[\p{L}\p{M}\p{Nd}]"
 SYMBOL_PATTERN: Final = rf"^(?:{_FIRST}{_LATER}{{0,{MAX_SYMBOL_LENGTH - 1}}}|{_FIRST}{_LATER}*[/-]{_FIRST}{_LATER}*)$"
-"""What `normalise_symbol` allows, as a regular expression of JSON Schema (ECMA-262 with the flag u).
+"""What `normalize_symbol` allows, as a regular expression of JSON Schema (ECMA-262 with the flag u).
 
 It needs `MAX_SYMBOL_TEXT_LENGTH` and `NOT_IN_SYMBOLS_PATTERN` beside it; blanks around the symbol are allowed as
 well. The exceptions stand apart, because generators of examples cannot subtract from a class of letters."""
@@ -37,7 +37,7 @@ _MARK_CATEGORIES: Final = frozenset({"Mn", "Mc"})
 _ASCII_UPPER: Final = {ord(letter): letter.upper() for letter in string.ascii_lowercase}
 
 
-def normalise_symbol(symbol: str, *, field: str = "symbol") -> str:
+def normalize_symbol(symbol: str, *, field: str = "symbol") -> str:
     """Return the exchange's spelling of a symbol: `btcusdt`, `BTC/USDT` and `BTC-USDT` are all `BTCUSDT`.
 
     Letters and digits may be of any script (币安人生USDT), with their marks (हिन्दीUSDT). Only ASCII letters become

@@ -12,12 +12,12 @@ _FIELD: Final = "outputKind"
 
 
 def rejection(code: str, error: BaseException, file: Path, **parts: Any) -> ModelRejected:
-    """Build the error with a sentence of the catalogue, followed by the library's own text.
+    """Build the error with a sentence of the catalog, followed by the library's own text.
 
     Parameters
     ----------
     code
-        The sentence of the catalogue: what is wrong, and what to do next; `parts` fill its gaps.
+        The sentence of the catalog: what is wrong, and what to do next; `parts` fill its gaps.
     error
         The library's exception; its text is shortened, and the file's path is removed from it.
     """
@@ -29,7 +29,7 @@ def rejection(code: str, error: BaseException, file: Path, **parts: Any) -> Mode
 
 
 def refused(code: str, **parts: Any) -> ModelRejected:
-    """Build the error with one sentence of the catalogue."""
+    """Build the error with one sentence of the catalog."""
     return ModelRejected(sentence(code, **parts))
 
 

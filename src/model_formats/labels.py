@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.signals import OutputKind
-from src.model_formats.catalogue import CLASS_WORDS
+from src.model_formats.catalog import CLASS_WORDS
 from src.model_formats.failures import refused
 
 _NUMBERS: Final = {word: number for number, words in CLASS_WORDS.items() for word in words}

@@ -43,7 +43,7 @@ def load(file: Path) -> Predictor:
     layout, dtype, names = _input(session)
     outputs = session.get_outputs()
     if outputs[0].type in _LABEL_TYPES and (len(outputs) > 1 or outputs[0].type == "tensor(string)"):
-        return LabelledPredictor(session, layout, dtype, names, graph, file)
+        return LabeledPredictor(session, layout, dtype, names, graph, file)
     if len(outputs) != 1:
         raise refused("onnx_outputs", count=len(outputs))
     return build_predictor(
@@ -101,7 +101,7 @@ def _run(session: Any, rows: NDArray[Any], file: Path) -> list[Any]:
         raise rejection("onnx_fails", error, file) from error
 
 
-class LabelledPredictor:
+class LabeledPredictor:
     """A classifier that gives a label and usually a score for each class: an array, or ZipMap's list of dicts."""
 
     def __init__(

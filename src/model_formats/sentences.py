@@ -1,4 +1,4 @@
-"""Build texts for clients from what a sandboxed child sends: codes of the catalogue and checked parts, no free text.
+"""Build texts for clients from what a sandboxed child sends: codes of the catalog and checked parts, no free text.
 
 A model file that controls its child can choose any code and any parts. A part is a number, one short word, or a
 quotation marked as the file's own, so a file cannot forge messages of the service.
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from src.domain.error_text import FieldName, Piece, Text
 from src.domain.signals import OutputKind
-from src.model_formats.catalogue import CATALOGUE
+from src.model_formats.catalog import CATALOG
 from src.model_formats.hostile_text import clean
 
 MAX_QUOTED: Final = 300
@@ -33,7 +33,7 @@ Item = tuple[str, Mapping[str, Any]]
 
 
 class NoSentence(ValueError):
-    """A code that is not in the catalogue, or parts that do not fit it; the message is for the log."""
+    """A code that is not in the catalog, or parts that do not fit it; the message is for the log."""
 
 
 class Sentences(str, Text):
@@ -47,7 +47,7 @@ class Sentences(str, Text):
 
 
 def sentence(code: str, **parts: Any) -> Sentences:
-    """Return a sentence of the catalogue.
+    """Return a sentence of the catalog.
 
     Raises NoSentence if there is none with that code, or the parts are not those of its gaps.
     """
@@ -60,7 +60,7 @@ def join(*texts: Sentences) -> Sentences:
 
 
 def to_plain(text: str) -> list[list[Any]]:
-    """Return what a child sends instead of a text; a text outside the catalogue becomes a quotation."""
+    """Return what a child sends instead of a text; a text outside the catalog becomes a quotation."""
     items = text.items if isinstance(text, Sentences) else sentence("said", said=text[:MAX_QUOTED]).items
     return [[code, dict(parts)] for code, parts in items]
 
@@ -68,7 +68,7 @@ def to_plain(text: str) -> list[list[Any]]:
 def from_plain(plain: object) -> Sentences:
     """Read what a hostile child may have sent.
 
-    Raises NoSentence if it is anything but codes and parts of the catalogue.
+    Raises NoSentence if it is anything but codes and parts of the catalog.
     """
     if not isinstance(plain, list) or not 1 <= len(plain) <= _MAX_SENTENCES:
         raise NoSentence("not a short list of sentences")
@@ -104,9 +104,9 @@ def _pieces(items: Sequence[Item]) -> tuple[Piece, ...]:
 
 
 def _fill_template(code: str, parts: Mapping[str, Any]) -> list[Piece]:
-    if code not in CATALOGUE:
+    if code not in CATALOG:
         raise NoSentence("an unknown code")
-    template = list(string.Formatter().parse(CATALOGUE[code]))
+    template = list(string.Formatter().parse(CATALOG[code]))
     gaps = {name: kind or "" for _, name, kind, _ in template if name is not None and not name.startswith(_FIELD_MARK)}
     if parts.keys() != {name for name, kind in gaps.items() if kind != _INSTALLED}:
         raise NoSentence(f"other parts than those of {code}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from src.model_formats.catalogue import ASKS_FOR_KIND
+from src.model_formats.catalog import ASKS_FOR_KIND
 from src.model_formats.sentences import Sentences, sentence
 
 

@@ -17,7 +17,7 @@ from src.domain.errors import InvalidInput, ModelRejected, ServiceError, TimedOu
 from src.domain.model_files import ModelDescription
 from src.domain.signals import OutputKind
 from src.features.selection import choose_columns
-from src.model_formats.catalogue import OUTPUT_KIND
+from src.model_formats.catalog import OUTPUT_KIND
 from src.model_formats.hostile_text import clean
 from src.model_formats.sentences import NoSentence, Sentences, from_plain, word
 from src.model_formats.undeclared import asks_for_kind
@@ -113,7 +113,7 @@ def build_death_error(wait_status: int) -> ModelRejected:
 def build_client_error(reply: Reply, task: Task, registry: str) -> ServiceError:
     """Build the error that the child reported; `reply.status` is neither DONE nor SANDBOX_BROKEN.
 
-    The text is the service's own: the child sends codes and parts of the catalogue, or facts that are checked here.
+    The text is the service's own: the child sends codes and parts of the catalog, or facts that are checked here.
     """
     try:
         if reply.status is Status.MISSING_LIBRARY:

@@ -41,7 +41,7 @@ class Status(IntEnum):
 
     DONE = 1
     REJECTED = 2
-    """With sentences of the catalogue."""
+    """With sentences of the catalog."""
     WRONG_COLUMNS = 3
     """With the model's description: the server itself finds what does not fit."""
     MISSING_LIBRARY = 4

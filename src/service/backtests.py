@@ -45,7 +45,7 @@ from src.service.order_filters import read_order_filters
 from src.service.periods import period_warnings
 from src.service.pipeline import Computation, compute
 from src.service.reruns import build_pinned_request, differences
-from src.service.sources import SourceCatalogue
+from src.service.sources import SourceCatalog
 from src.service.timing import Stopwatch
 
 AUDIT_RESERVE: Final = 0.1
@@ -77,7 +77,7 @@ class BacktestService:
     numbers depend on. `timeout_s` is the longest time of one run, waiting included.
     """
 
-    sources: SourceCatalogue
+    sources: SourceCatalog
     engines: Mapping[EngineName, Engine]
     detailing_engine: DetailingEngine
     store: ResultStore

@@ -11,11 +11,11 @@ from src.domain.errors import Conflict, InvalidInput
 from src.domain.funding import FundingKind
 from src.domain.funding_rates import FundingRates, rates_between
 from src.domain.runs import BacktestRequest, BacktestResult
-from src.domain.symbols import normalise_symbol
-from src.service.sources import SourceCatalogue
+from src.domain.symbols import normalize_symbol
+from src.service.sources import SourceCatalog
 
 
-async def read_funding(sources: SourceCatalogue, request: BacktestRequest) -> BacktestRequest:
+async def read_funding(sources: SourceCatalog, request: BacktestRequest) -> BacktestRequest:
     """Return the request with the rates of its funding history, if it asks for one.
 
     The exchange's rates are all that it has published. Raises SourceNotFound if its user has no such dataset,
@@ -26,10 +26,10 @@ async def read_funding(sources: SourceCatalogue, request: BacktestRequest) -> Ba
     if funding.kind is not FundingKind.HISTORY:
         return request
     if funding.history is None:
-        return _with_rates(request, await sources.read_exchange_rates(normalise_symbol(request.market.symbol)))
+        return _with_rates(request, await sources.read_exchange_rates(normalize_symbol(request.market.symbol)))
     name = funding.history
     dataset, rates = await sources.find_rates(name, user_id=request.user_id)
-    if dataset.symbol != normalise_symbol(request.market.symbol):
+    if dataset.symbol != normalize_symbol(request.market.symbol):
         raise InvalidInput(
             "{field} is {got!r}, which has the rates of {has}, and {@symbol} is {symbol!r}.",
             field="fundingHistory", got=name, has=dataset.symbol, symbol=request.market.symbol,
@@ -50,7 +50,7 @@ def cut_funding(request: BacktestRequest, time_ms: NDArray[np.int64]) -> Backtes
     return _with_rates(request, rates_between(funding.known_rates, int(time_ms[0]), end_ms))
 
 
-async def read_funding_again(sources: SourceCatalogue, result: BacktestResult) -> BacktestResult:
+async def read_funding_again(sources: SourceCatalog, result: BacktestResult) -> BacktestResult:
     """Return a stored result with the original rates in its request.
 
     Raises Conflict if they have changed, and what `read_funding` raises.

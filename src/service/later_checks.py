@@ -36,7 +36,7 @@ from src.service.judging import count_runs, ledger_market
 from src.service.market_runs import MarketRuns
 from src.service.pinned_bars import fetch_pinned_bars
 from src.service.pipeline import compute_outcome
-from src.service.sources import SourceCatalogue
+from src.service.sources import SourceCatalog
 
 MAX_KEPT: Final = 256
 FINER: Final = INTERVALS["1m"]
@@ -60,7 +60,7 @@ class LaterChecks:
     """
 
     store: ResultStore
-    sources: SourceCatalogue
+    sources: SourceCatalog
     engines: Mapping[EngineName, Engine]
     settling_engine: SettlingEngine
     ledger: TrialLedger

@@ -23,7 +23,7 @@ from src.domain.market import CachedMarket
 from src.domain.model_files import ModelFile
 from src.domain.runs import BacktestRequest, BacktestResult
 from src.domain.signals import Predictions
-from src.domain.symbols import normalise_symbol
+from src.domain.symbols import normalize_symbol
 from src.domain.trading import EngineName
 from src.domain.verdict import Unchecked, UncheckedCode
 from src.features.ohlcv import build_features
@@ -40,7 +40,7 @@ from src.ports.market import CachedMarkets
 from src.service.computing import ComputeQueue
 from src.service.models import ModelService
 from src.service.pipeline import compute_outcome
-from src.service.sources import SourceCatalogue
+from src.service.sources import SourceCatalog
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ _NOT_OF_A_MARKET: Final = (Busy, Conflict, MissingLibrary, ModelNotFound, Sandbo
 class MarketRuns:
     """Runs stored results on other markets."""
 
-    sources: SourceCatalogue
+    sources: SourceCatalog
     engines: Mapping[EngineName, Engine]
     computing: ComputeQueue
     models: ModelService
@@ -77,7 +77,7 @@ class MarketRuns:
         model_file = await self._find_model(result)
         first_ms, last_ms = int(result.time_ms[0]), int(result.time_ms[-1])
         stored = await cached.cached_markets(request.market.interval, first_ms, last_ms)
-        ranked = rank_markets(stored, normalise_symbol(request.market.symbol), len(result.time_ms))
+        ranked = rank_markets(stored, normalize_symbol(request.market.symbol), len(result.time_ms))
         async with self.computing.slot(request.user_id):
             found, skipped = await self._run_each(result, ranked, cached, model_file)
         if found:

@@ -10,11 +10,11 @@ from src.domain.errors import TimedOut, bad_value
 from src.domain.market import SIMULATED, MarketRequest, MarketSeries
 from src.domain.model_files import check_user_id
 from src.domain.signals import Features
-from src.domain.symbols import MAX_SYMBOL_LENGTH, is_symbol, normalise_symbol
+from src.domain.symbols import MAX_SYMBOL_LENGTH, is_symbol, normalize_symbol
 from src.features.ohlcv import build_features
 from src.service.computing import ComputeQueue
 from src.service.deadlines import deadline_after, until
-from src.service.sources import SourceCatalogue
+from src.service.sources import SourceCatalog
 
 SIMULATED_WARNING: Final = "The bars are simulated: no market ever printed these prices."
 
@@ -23,7 +23,7 @@ SIMULATED_WARNING: Final = "The bars are simulated: no market ever printed these
 class MarketService:
     """The use cases of markets; `timeout_s` is the longest time of one request, waiting included."""
 
-    sources: SourceCatalogue
+    sources: SourceCatalog
     computing: ComputeQueue
     timeout_s: float
 
@@ -74,4 +74,4 @@ def _check_asset(name: str) -> str:
     if not is_symbol(asset):
         allowed = f"1 to {MAX_SYMBOL_LENGTH} letters and digits, such as USDT"
         raise bad_value("quoteAsset", got=name, allowed=allowed)
-    return normalise_symbol(asset)
+    return normalize_symbol(asset)

@@ -7,11 +7,11 @@ from dataclasses import replace
 from src.domain.errors import InvalidInput
 from src.domain.exchange_rules import Filters
 from src.domain.runs import BacktestRequest
-from src.domain.symbols import normalise_symbol
-from src.service.sources import SourceCatalogue
+from src.domain.symbols import normalize_symbol
+from src.service.sources import SourceCatalog
 
 
-async def read_order_filters(sources: SourceCatalogue, request: BacktestRequest) -> BacktestRequest:
+async def read_order_filters(sources: SourceCatalog, request: BacktestRequest) -> BacktestRequest:
     """Return the request with the exchange's filters of its symbol, if it asks for them.
 
     Raises InvalidInput if the source lists no filters of the symbol, and what its `listings` raises.
@@ -20,7 +20,7 @@ async def read_order_filters(sources: SourceCatalogue, request: BacktestRequest)
     if exchange.filters is not Filters.EXCHANGE:
         return request
     source = await sources.find(request.market.source, user_id=request.user_id)
-    symbol = normalise_symbol(request.market.symbol)
+    symbol = normalize_symbol(request.market.symbol)
     filters = next((one.filters for one in await source.listings() if one.symbol == symbol), None)
     if filters is None:
         raise InvalidInput(

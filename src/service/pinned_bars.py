@@ -13,11 +13,11 @@ from src.domain.runs import BacktestResult
 from src.service.computing import ComputeQueue
 from src.service.history import fetch_with_history
 from src.service.reruns import pin_market
-from src.service.sources import SourceCatalogue
+from src.service.sources import SourceCatalog
 
 
 async def fetch_pinned_bars(
-    sources: SourceCatalogue, computing: ComputeQueue, result: BacktestResult, warm_up_bars: int = 0
+    sources: SourceCatalog, computing: ComputeQueue, result: BacktestResult, warm_up_bars: int = 0
 ) -> MarketSeries:
     """Return the bars of a result, with a history of `warm_up_bars` if that is longer than its own.
 
@@ -32,7 +32,7 @@ async def fetch_pinned_bars(
     return series
 
 
-async def fetch_pinned_rows(sources: SourceCatalogue, result: BacktestResult, rows: slice) -> Bars:
+async def fetch_pinned_rows(sources: SourceCatalog, result: BacktestResult, rows: slice) -> Bars:
     """Return the bars of some rows of a result, at least one, without fetching the others.
 
     Raises Conflict if their times or closes are not those that the result had (a result stores nothing else

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from src.domain.errors import ResultNotFound, UnreadableResult, result_not_found
 from src.domain.model_files import check_user_id
 from src.domain.runs import BacktestResult, ResultPage, ResultSummary
-from src.domain.symbols import normalise_symbol
+from src.domain.symbols import normalize_symbol
 from src.ports.stores import ResultStore
 from src.service.recent_results import RecentResults
 
@@ -54,7 +54,7 @@ class ResultService:
 
     async def list(self, *, user_id: str, symbol: str | None, first: int, after: str | None) -> ResultPage:
         """Return a page of a user's results, newest first."""
-        symbol = normalise_symbol(symbol) if symbol else None
+        symbol = normalize_symbol(symbol) if symbol else None
         return await self.store.list(user_id=check_user_id(user_id), symbol=symbol, first=first, after=after)
 
     async def compare(self, result_ids: Sequence[str]) -> Sequence[ResultSummary]:

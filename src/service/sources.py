@@ -12,7 +12,7 @@ from src.ports.market import BarSource, CachedMarkets, DatasetStore, FundingSour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SourceCatalogue:
+class SourceCatalog:
     """Finds the source that a request names.
 
     `sources`, by name, are open to all users; the first one is the default. `datasets` are the users' uploads, if the

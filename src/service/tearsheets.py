@@ -31,7 +31,7 @@ from src.ports.computing import Engine
 from src.service.computing import ComputeQueue
 from src.service.deadlines import deadline_after, until
 from src.service.pinned_bars import fetch_pinned_bars, fetch_pinned_rows
-from src.service.sources import SourceCatalogue
+from src.service.sources import SourceCatalog
 from src.tearsheet.costs import break_down_costs
 from src.tearsheet.distribution import describe_returns
 from src.tearsheet.drawdowns import drawdown_curve, find_drawdowns
@@ -52,7 +52,7 @@ class TearSheets:
     Each method raises TimedOut after `timeout_s`.
     """
 
-    sources: SourceCatalogue
+    sources: SourceCatalog
     engines: Mapping[EngineName, Engine]
     computing: ComputeQueue
     timeout_s: float

@@ -32,7 +32,7 @@ from src.service.portfolios import PortfolioService
 from src.service.results import ResultService
 from src.service.retention import Cleaning, Retention
 from src.service.services import Services, Steps
-from src.service.sources import SourceCatalogue
+from src.service.sources import SourceCatalog
 from src.service.sweep_task import SweepTask
 from src.service.sweeps import SweepService
 from src.service.tearsheets import TearSheets
@@ -59,7 +59,7 @@ def build_services(settings: Settings, meters: Meters = UNMEASURED, limiter: Rat
     adapters = build_adapters(settings, meters, limiter)
     computing, timeout_s = adapters.computing, settings.request_timeout_s
     models, results = ModelService(adapters.files, adapters.runner), ResultService(store=adapters.store)
-    sources = SourceCatalogue(
+    sources = SourceCatalog(
         sources=adapters.sources,
         datasets=adapters.datasets,
         cached={"binance": adapters.binance},
@@ -101,7 +101,7 @@ def build_services(settings: Settings, meters: Meters = UNMEASURED, limiter: Rat
 
 
 def _build_backtests(
-    settings: Settings, adapters: Adapters, sources: SourceCatalogue, models: ModelService
+    settings: Settings, adapters: Adapters, sources: SourceCatalog, models: ModelService
 ) -> BacktestService:
     return BacktestService(
         detailing_engine=EventDrivenEngine(),
@@ -119,7 +119,7 @@ def _build_backtests(
 
 
 def _build_later_checks(
-    settings: Settings, adapters: Adapters, sources: SourceCatalogue, models: ModelService
+    settings: Settings, adapters: Adapters, sources: SourceCatalog, models: ModelService
 ) -> LaterChecks:
     return LaterChecks(
         store=adapters.store,

@@ -27,7 +27,7 @@ from src.service.computing import ComputeQueue
 from src.service.later_checks import LaterChecks
 from src.service.market_runs import MarketRuns
 from src.service.models import ModelService
-from src.service.sources import SourceCatalogue
+from src.service.sources import SourceCatalog
 from src.strategies.crossover import CrossoverParams
 from src.wiring.versions import versions
 from tests.ledgers import MemoryLedger
@@ -116,7 +116,7 @@ def golden_service(store: ResultStore | None = None) -> BacktestService:
     clock = _StillClock()
     return BacktestService(
         detailing_engine=EventDrivenEngine(),
-        sources=SourceCatalogue(sources={SIMULATED: SimulatedSource(clock=clock)}),
+        sources=SourceCatalog(sources={SIMULATED: SimulatedSource(clock=clock)}),
         engines={EngineName.VECTORIZED: VectorizedEngine(), EngineName.EVENT_DRIVEN: EventDrivenEngine()},
         store=store or cast("ResultStore", _NoStore()),
         ledger=MemoryLedger(),
@@ -143,7 +143,7 @@ def golden_checks(store: ResultStore, *, has_cache: bool) -> LaterChecks:
     """Return what checks them further; with a cache, as if their bars had come from the exchange."""
     service = golden_service(store)
     cached: dict[str, CachedMarkets] = {SIMULATED: KnownMarkets()} if has_cache else {}
-    sources = SourceCatalogue(sources=service.sources.sources, cached=cached)
+    sources = SourceCatalog(sources=service.sources.sources, cached=cached)
     runs = MarketRuns(
         sources=sources,
         engines=service.engines,

@@ -114,7 +114,7 @@ def test_dataset_of_another_user_is_not_found(service: str) -> None:
         ({"unit": "weeks"}, "", 422, "INVALID_INPUT", "unit is 'weeks'. Allowed: s, ms, us, ns."),
         ({"name": "../../x"}, csv_of(days(5)), 422, "INVALID_INPUT", "name is '../../x'"),
         ({"name": "binance"}, csv_of(days(5)), 422, "INVALID_INPUT", "a source of the service"),
-        ({"colour": "red"}, csv_of(days(5)), 422, "INVALID_INPUT", "colour"),
+        ({"color": "red"}, csv_of(days(5)), 422, "INVALID_INPUT", "color"),
         ({}, "", 422, "INVALID_INPUT", "The file is empty."),
         ({}, csv_of(days(5)) + "2021-01-09,1\n", 422, "INVALID_INPUT", "Line 7 has 2 columns"),
         ({}, b"PK\3\4", 415, "UNSUPPORTED_FORMAT", "zip or spreadsheet"),

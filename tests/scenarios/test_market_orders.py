@@ -82,7 +82,7 @@ CASES = [
         """,
     ),
     Scenario(
-        name="in and out on neighbouring bars",
+        name="in and out on neighboring bars",
         rules=rules(units=1),
         table="""
         open high low close | signal | fills               | equity

@@ -52,7 +52,7 @@ SAME = [
         """,
     ),
     Scenario(
-        name="an exit signal is favoured over the stop, as it trades on the open",
+        name="an exit signal is favored over the stop, as it trades on the open",
         rules=rules(units=1, stop=0.1),
         table="""
         open high low close | signal | fills

@@ -5,7 +5,7 @@ from __future__ import annotations
 from src.domain.datasets import BarFileDeclaration, DateFormat, DecimalMark, TimeUnit
 from src.domain.errors import missing
 from src.domain.intervals import Interval
-from src.domain.symbols import normalise_symbol
+from src.domain.symbols import normalize_symbol
 
 
 def build_declaration(
@@ -27,7 +27,7 @@ def build_declaration(
     if not symbol:
         raise missing("symbol")
     return BarFileDeclaration(
-        symbol=normalise_symbol(symbol),
+        symbol=normalize_symbol(symbol),
         interval=Interval.named(interval) if interval else None,
         timezone=timezone or None,
         unit=TimeUnit.named(unit) if unit else None,

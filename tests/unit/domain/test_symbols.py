@@ -18,7 +18,7 @@ from src.domain.symbols import (
     NOT_IN_SYMBOLS_PATTERN,
     SYMBOL_PATTERN,
     is_symbol,
-    normalise_symbol,
+    normalize_symbol,
 )
 
 PUBLISHED: TypeAdapter[Any] = TypeAdapter(
@@ -36,7 +36,7 @@ def is_published(text: str) -> bool:
 
 def is_allowed(text: str) -> bool:
     try:
-        normalise_symbol(text)
+        normalize_symbol(text)
     except InvalidInput:
         return False
     return True
@@ -44,36 +44,36 @@ def is_allowed(text: str) -> bool:
 
 @pytest.mark.parametrize("text", ["BTCUSDT", "btcusdt", "BTC/USDT", "BTC-USDT", "btc-UsDt", " BTCUSDT\n"])
 def test_every_spelling_is_one_symbol(text: str) -> None:
-    assert normalise_symbol(text) == "BTCUSDT"
-    assert normalise_symbol(normalise_symbol(text)) == "BTCUSDT"
+    assert normalize_symbol(text) == "BTCUSDT"
+    assert normalize_symbol(normalize_symbol(text)) == "BTCUSDT"
 
 
 @pytest.mark.parametrize("text", ["币安人生usdt", "币安人生/USDT", "币安人生-usdt", "币安人生USDT"])
 def test_letters_of_other_scripts_keep_their_case(text: str) -> None:
-    assert normalise_symbol(text) == "币安人生USDT"
-    assert normalise_symbol("ßéıusdt") == "ßéıUSDT"
-    assert normalise_symbol("ＢＴＣ") != "BTC"
+    assert normalize_symbol(text) == "币安人生USDT"
+    assert normalize_symbol("ßéıusdt") == "ßéıUSDT"
+    assert normalize_symbol("ＢＴＣ") != "BTC"
 
 
 def test_composed_and_decomposed_spellings_are_one_symbol() -> None:
     korean = "한국USDT"
     decomposed = unicodedata.normalize("NFD", korean)
     assert len(decomposed) > len(korean)
-    assert normalise_symbol(decomposed) == normalise_symbol(korean) == korean
+    assert normalize_symbol(decomposed) == normalize_symbol(korean) == korean
 
 
 def test_marks_belong_to_their_letters() -> None:
-    assert normalise_symbol("हिन्दीusdt") == normalise_symbol("हिन्दी/USDT") == "हिन्दीUSDT"
+    assert normalize_symbol("हिन्दीusdt") == normalize_symbol("हिन्दी/USDT") == "हिन्दीUSDT"
     decomposed = unicodedata.normalize("NFD", "ÉTÉUSDT")
     assert len(decomposed) == 9
-    assert normalise_symbol(decomposed) == normalise_symbol("ÉTÉ-usdt") == "ÉTÉUSDT"
-    assert normalise_symbol("i\u0307") == normalise_symbol("\u0130") == "\u0130"
+    assert normalize_symbol(decomposed) == normalize_symbol("ÉTÉ-usdt") == "ÉTÉUSDT"
+    assert normalize_symbol("i\u0307") == normalize_symbol("\u0130") == "\u0130"
     assert is_published("हिन्दीUSDT") and is_published("हिन्दी/USDT")
 
 
 @pytest.mark.parametrize("text", ["1000SATSUSDT", "A1", "B", "A" * 32, "人" * 32, "١٢٣", "ＢＴＣＵＳＤＴ"])
 def test_digits_and_long_names_are_symbols(text: str) -> None:
-    assert normalise_symbol(text) == text
+    assert normalize_symbol(text) == text
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_digits_and_long_names_are_symbols(text: str) -> None:
 )  # fmt: skip
 def test_other_symbol_is_rejected_with_allowed_form(text: str) -> None:
     with pytest.raises(InvalidInput, match="Allowed: 1 to 32 letters and digits") as caught:
-        normalise_symbol(text)
+        normalize_symbol(text)
     assert caught.value.field == "symbol"
     assert len(caught.value.message) < 300
 
@@ -95,8 +95,8 @@ def test_other_symbol_is_rejected_with_allowed_form(text: str) -> None:
 @given(st.text(max_size=40))
 def test_normal_spelling_is_stable_and_fits_a_file_name(text: str) -> None:
     if is_allowed(text):
-        name = normalise_symbol(text)
-        assert normalise_symbol(name) == name
+        name = normalize_symbol(text)
+        assert normalize_symbol(name) == name
         assert is_symbol(name)
         assert len(name.encode()) <= 128
 

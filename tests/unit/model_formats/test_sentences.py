@@ -1,4 +1,4 @@
-"""The catalogue: every template can be filled, and only by parts that say nothing in the service's name."""
+"""The catalog: every template can be filled, and only by parts that say nothing in the service's name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from src.model_formats.catalogue import ASKS_FOR_KIND, CATALOGUE, OUTPUT_KIND
+from src.model_formats.catalog import ASKS_FOR_KIND, CATALOG, OUTPUT_KIND
 from src.model_formats.sentences import KINDS, NoSentence, Sentences, from_plain, join, sentence, to_plain
 from src.model_formats.undeclared import asks_for_kind, by_columns
 
@@ -24,7 +24,7 @@ LONG = "Run pip install evil-package\n" * 1000
 
 
 def gaps(code: str) -> dict[str, str]:
-    parsed = string.Formatter().parse(CATALOGUE[code])
+    parsed = string.Formatter().parse(CATALOG[code])
     return {name: kind or "" for _, name, kind, _ in parsed if name is not None and not name.startswith("@")}
 
 
@@ -32,7 +32,7 @@ def honest_parts(code: str) -> dict[str, Any]:
     return {name: HONEST[kind] for name, kind in gaps(code).items() if kind != "installed"}
 
 
-@pytest.mark.parametrize("code", CATALOGUE)
+@pytest.mark.parametrize("code", CATALOG)
 def test_sentence_round_trips_through_plain_form(code: str) -> None:
     said = sentence(code, **honest_parts(code))
     assert said.endswith((".", ".)"))
@@ -41,12 +41,12 @@ def test_sentence_round_trips_through_plain_form(code: str) -> None:
     assert back == said
 
 
-@pytest.mark.parametrize("code", CATALOGUE)
+@pytest.mark.parametrize("code", CATALOG)
 def test_gaps_have_known_kinds(code: str) -> None:
     assert set(gaps(code).values()) <= {*KINDS, "installed"}
 
 
-@pytest.mark.parametrize("code", CATALOGUE)
+@pytest.mark.parametrize("code", CATALOG)
 def test_hostile_parts_are_quoted_cleaned_or_rejected(code: str) -> None:
     for name, kind in gaps(code).items():
         if kind == "installed":
@@ -83,16 +83,16 @@ def test_free_text_becomes_quotation() -> None:
     assert from_plain(to_plain("do evil")) == 'In the words of the file or its library: "do evil".'
 
 
-def test_every_code_used_is_in_catalogue_and_every_one_is_used() -> None:
+def test_every_code_used_is_in_catalog_and_every_one_is_used() -> None:
     used = set()
     for path in (*(SOURCES / "model_formats").glob("*.py"), *(SOURCES / "sandbox").glob("*.py")):
         used |= {
             node.value
             for node in ast.walk(ast.parse(path.read_text()))
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and path.name != "catalogue.py"
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and path.name != "catalog.py"
         }
-    assert set(CATALOGUE) - used == {f"undeclared_{columns}" for columns in (1, 2, 3)}
-    assert set(CATALOGUE) >= OUTPUT_KIND
+    assert set(CATALOG) - used == {f"undeclared_{columns}" for columns in (1, 2, 3)}
+    assert set(CATALOG) >= OUTPUT_KIND
 
 
 def test_formats_raise_sentences_only() -> None:
@@ -120,7 +120,7 @@ def test_field_is_spelled_and_quotation_is_not() -> None:
 
 
 def test_warnings_that_ask_for_kind_are_those_that_name_it() -> None:
-    naming = {code for code, template in CATALOGUE.items() if "Declare {@outputKind}" in template}
+    naming = {code for code, template in CATALOG.items() if "Declare {@outputKind}" in template}
     assert naming - OUTPUT_KIND == ASKS_FOR_KIND
     assert asks_for_kind(by_columns(2))
     assert not asks_for_kind(sentence("needs_memory"))

@@ -59,7 +59,7 @@ def test_each_status_gives_its_error(status: Status, text: dict[str, object], ki
         [["input_shape", {"shape": [EVIL]}]], [["needs_memory", {}], EVIL], {"said": EVIL},
     ],
 )  # fmt: skip
-def test_sentence_outside_catalogue_is_malformed(sentences: object) -> None:
+def test_sentence_outside_catalog_is_malformed(sentences: object) -> None:
     error = judged(Status.REJECTED, {"sentences": sentences})
     assert "no model gives" in error.message
     assert "evil" not in error.message

@@ -23,7 +23,7 @@ from src.engines.vectorized import VectorizedEngine
 from src.service.backtests import BacktestService
 from src.service.computing import ComputeQueue
 from src.service.models import ModelService
-from src.service.sources import SourceCatalogue
+from src.service.sources import SourceCatalog
 from src.strategies.crossover import CrossoverParams
 from tests.factories import make_request
 from tests.ledgers import MemoryLedger
@@ -91,7 +91,7 @@ class FixedClock:
 def make_service(source: KnownBars, *, timeout_s: float = 30.0, engines: Any = None) -> BacktestService:
     return BacktestService(
         detailing_engine=EventDrivenEngine(),
-        sources=SourceCatalogue(sources={"known": source}),
+        sources=SourceCatalog(sources={"known": source}),
         engines=engines or {EngineName.VECTORIZED: VectorizedEngine(), EngineName.EVENT_DRIVEN: EventDrivenEngine()},
         store=MemoryStore(),
         ledger=MemoryLedger(),

@@ -13,7 +13,7 @@ from src.domain.funding_rates import FundingRates, build_rates
 from src.domain.runs import BacktestRequest
 from src.domain.trading import EngineName, FillTiming, TradingRules
 from src.service.funding import cut_funding, read_funding, read_funding_again
-from src.service.sources import SourceCatalogue
+from src.service.sources import SourceCatalog
 from tests.factories import make_request, make_result
 
 HOUR_MS = 3_600_000
@@ -40,14 +40,14 @@ def request_of(**changes: object) -> BacktestRequest:
     return make_request(engine=EngineName.EVENT_DRIVEN, rules=replace(RULES, **changes))  # type: ignore[arg-type]
 
 
-def catalogue(source: Published | None) -> SourceCatalogue:
-    return SourceCatalogue(sources={}, funding=source)
+def catalog(source: Published | None) -> SourceCatalog:
+    return SourceCatalog(sources={}, funding=source)
 
 
 async def test_rates_inside_the_bars_count() -> None:
     opens = DAY_MS * np.arange(10, 13)
     source = Published(0, 90)
-    request = await read_funding(catalogue(source), request_of())
+    request = await read_funding(catalog(source), request_of())
     assert source.asked == [request.market.symbol]
     cut = cut_funding(request, opens).rules.funding.known_rates
     # Three days; the mark at their end is that of the next bar.
@@ -57,7 +57,7 @@ async def test_rates_inside_the_bars_count() -> None:
 async def test_later_rates_leave_the_fingerprint_as_it_is() -> None:
     opens = DAY_MS * np.arange(10, 13)
     prints = {
-        cut_funding(await read_funding(catalogue(Published(0, count)), request_of()), opens).rules.funding.fingerprint
+        cut_funding(await read_funding(catalog(Published(0, count)), request_of()), opens).rules.funding.fingerprint
         for count in (39, 40, 90)
     }
     assert len(prints) == 1
@@ -67,20 +67,20 @@ async def test_other_kinds_of_funding_read_nothing() -> None:
     source = Published(0, 90)
     for funding in (Funding(), Funding(kind=FundingKind.CONSTANT, rate=0.0001)):
         request = request_of(funding=funding)
-        assert await read_funding(catalogue(source), request) is request
+        assert await read_funding(catalog(source), request) is request
         assert cut_funding(request, np.array([DAY_MS])) is request
     assert not source.asked
 
 
 async def test_service_without_the_exchange_requires_a_history() -> None:
     with pytest.raises(InvalidInput, match="fundingHistory is required: this service reads no rates of the exchange"):
-        await read_funding(catalogue(None), request_of())
+        await read_funding(catalog(None), request_of())
 
 
 async def test_stored_result_keeps_the_rates_that_it_had() -> None:
     result = make_result()
     first_ms = int(result.time_ms[0])
-    source = catalogue(Published(first_ms, 300))
+    source = catalog(Published(first_ms, 300))
     own = replace(result.request, engine=EngineName.EVENT_DRIVEN, rules=RULES)
     request = cut_funding(await read_funding(source, own), result.time_ms)
     prints = replace(result.fingerprints, funding=request.rules.funding.fingerprint)
@@ -88,4 +88,4 @@ async def test_stored_result_keeps_the_rates_that_it_had() -> None:
     again = await read_funding_again(source, stored)
     assert again.request.rules.funding.fingerprint == prints.funding
     with pytest.raises(Conflict, match="The funding history 'of the exchange' of backtest"):
-        await read_funding_again(catalogue(Published(first_ms, 300, rate=0.0002)), stored)
+        await read_funding_again(catalog(Published(first_ms, 300, rate=0.0002)), stored)

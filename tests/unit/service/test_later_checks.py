@@ -24,7 +24,7 @@ from src.engines.event_driven import EventDrivenEngine
 from src.judgement.other_markets import describe_market, summarize_markets
 from src.service.computing import ComputeQueue
 from src.service.later_checks import LaterChecks
-from src.service.sources import SourceCatalogue
+from src.service.sources import SourceCatalog
 from src.strategies.up_down import UpDownParams
 from tests.factories import make_market, make_metrics, make_request, make_result
 from tests.graphql_app import GraphQLClient, MemoryMarket
@@ -94,7 +94,7 @@ def make_checks(
 ) -> LaterChecks:
     return LaterChecks(
         store=store,  # type: ignore[arg-type]
-        sources=SourceCatalogue(sources=sources or {}),
+        sources=SourceCatalog(sources=sources or {}),
         engines={},
         settling_engine=EventDrivenEngine(),
         ledger=MemoryLedger(),

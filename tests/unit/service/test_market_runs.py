@@ -43,7 +43,7 @@ from src.features.ohlcv import build_features
 from src.service.computing import ComputeQueue
 from src.service.market_runs import MarketRuns
 from src.service.pipeline import compute_outcome
-from src.service.sources import SourceCatalogue
+from src.service.sources import SourceCatalog
 from src.strategies.crossover import CrossoverParams
 from tests.factories import make_market, make_request, make_result
 from tests.market import random_bars
@@ -138,7 +138,7 @@ def make_runs(
     runner: PriceModel | None = None,
 ) -> MarketRuns:
     return MarketRuns(
-        sources=SourceCatalogue(sources={"binance": None, SIMULATED: None}, cached={"binance": cache}),  # type: ignore[dict-item]
+        sources=SourceCatalog(sources={"binance": None, SIMULATED: None}, cached={"binance": cache}),  # type: ignore[dict-item]
         engines={EngineName.VECTORIZED: FailingEngine(failures or {})},
         computing=ComputeQueue(threads=1, max_waiting=8),
         models=models or OneModel(),  # type: ignore[arg-type]

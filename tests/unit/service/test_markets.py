@@ -9,14 +9,14 @@ from src.domain.errors import InvalidInput
 from src.features.ohlcv import build_features
 from src.service.computing import ComputeQueue
 from src.service.markets import MarketService
-from src.service.sources import SourceCatalogue
+from src.service.sources import SourceCatalog
 from tests.factories import make_market
 from tests.market import random_bars
 from tests.unit.service.known_bars import KnownBars
 
 
 def make_markets(source: KnownBars) -> MarketService:
-    sources = SourceCatalogue(sources={"known": source})
+    sources = SourceCatalog(sources={"known": source})
     return MarketService(sources=sources, computing=ComputeQueue(threads=1, max_waiting=8), timeout_s=30.0)
 
 

@@ -11,7 +11,7 @@ from src.domain.datasets import BarFileDeclaration, Dataset
 from src.domain.errors import InvalidInput, SourceNotFound
 from src.ports.market import BarSource, DatasetStore
 from src.service.datasets import DatasetService
-from src.service.sources import SourceCatalogue
+from src.service.sources import SourceCatalog
 
 BINANCE, SIMULATED, MINE = (cast("BarSource", object()) for _ in range(3))
 
@@ -35,8 +35,8 @@ class OneDataset:
         return []
 
 
-def catalogue() -> SourceCatalogue:
-    return SourceCatalogue(
+def catalog() -> SourceCatalog:
+    return SourceCatalog(
         sources={"binance": BINANCE, "simulated": SIMULATED}, datasets=cast("DatasetStore", OneDataset())
     )
 
@@ -46,13 +46,13 @@ def catalogue() -> SourceCatalogue:
     [(None, None, BINANCE), (None, "me", BINANCE), ("simulated", None, SIMULATED), ("mine", "me", MINE)],
 )
 async def test_source_is_found_by_name(name: str | None, user: str | None, expected: BarSource) -> None:
-    assert await catalogue().find(name, user_id=user) is expected
+    assert await catalog().find(name, user_id=user) is expected
 
 
 @pytest.mark.parametrize(("name", "user"), [("mine", "you"), ("mine", None), ("other", "me"), ("", "me")])
 async def test_dataset_of_another_user_is_not_found(name: str, user: str | None) -> None:
     with pytest.raises(SourceNotFound, match="Allowed: binance, simulated"):
-        await catalogue().find(name, user_id=user)
+        await catalog().find(name, user_id=user)
 
 
 async def upload(store: OneDataset, name: str | None, filename: str = "My Bars.csv") -> None:

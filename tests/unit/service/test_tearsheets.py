@@ -29,7 +29,7 @@ from src.domain.trading import EngineName
 from src.engines.registry import ENGINES
 from src.judgement.benchmarks import hold_market
 from src.service.computing import ComputeQueue
-from src.service.sources import SourceCatalogue
+from src.service.sources import SourceCatalog
 from src.service.tearsheets import TearSheets, fills_between, order_trades
 from tests.factories import make_request, make_result
 from tests.market import random_bars
@@ -77,7 +77,7 @@ class OneSource:
 
 def make_sheets(sources: Mapping[str, Any] | None = None, *, timeout_s: float = 30.0) -> TearSheets:
     return TearSheets(
-        sources=SourceCatalogue(sources={"binance": OneSource()} if sources is None else sources),
+        sources=SourceCatalog(sources={"binance": OneSource()} if sources is None else sources),
         engines=ENGINES,
         computing=ComputeQueue(threads=1, max_waiting=8),
         timeout_s=timeout_s,

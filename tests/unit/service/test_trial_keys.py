@@ -19,7 +19,7 @@ from src.judgement.trial_keys import decisive_rules, trial_key
 from src.metrics.returns import simple_returns
 from src.service.backtests import BacktestService
 from src.service.judging import sweep_keys
-from src.service.sources import SourceCatalogue
+from src.service.sources import SourceCatalog
 from tests.ledgers import MemoryLedger
 from tests.market import random_bars
 from tests.unit.service.known_bars import KnownBars, crossover_request, make_service
@@ -115,7 +115,7 @@ async def test_cash_too_small_to_trade_hides_no_later_trial(service: BacktestSer
     """Were it the same trial, a run that could buy nothing would stand for every later one."""
     bars = random_bars(400, seed=4)
     prices = {name: getattr(bars, name) * 1e6 for name in ("open", "high", "low", "close")}
-    service = replace(service, sources=SourceCatalogue(sources={"known": KnownBars(replace(bars, **prices))}))
+    service = replace(service, sources=SourceCatalog(sources={"known": KnownBars(replace(bars, **prices))}))
     for cash, trials in ((1e-6, 1), (10_000.0, 2), (1e-6, 2), (500.0, 2)):
         found = await run(service, initial_cash=cash)
         assert found.judgement is not None

@@ -74,7 +74,7 @@ def test_missing_newer_fields_get_defaults() -> None:
 
 
 def test_unknown_fields_are_ignored() -> None:
-    younger = with_details(lambda details: details["result"]["quality"].update(colour="blue"))
+    younger = with_details(lambda details: details["result"]["quality"].update(color="blue"))
     assert_identical(decode(younger), make_result())
 
 

@@ -23,7 +23,7 @@ def archive(*names: str, compression: int = zipfile.ZIP_STORED) -> bytes:
     return buffer.getvalue()
 
 
-def recognise(content: bytes) -> str:
+def recognize(content: bytes) -> str:
     return recognize_extension(content[:HEAD_BYTES], content[-TAIL_BYTES:])
 
 
@@ -46,7 +46,7 @@ def recognise(content: bytes) -> str:
     ],
 )
 def test_content_determines_extension(content: bytes, extension: str) -> None:
-    assert recognise(content) == extension
+    assert recognize(content) == extension
 
 
 @pytest.mark.parametrize(
@@ -56,4 +56,4 @@ def test_content_determines_extension(content: bytes, extension: str) -> None:
 )  # fmt: skip
 def test_ambiguous_content_is_rejected_with_advice(content: bytes) -> None:
     with pytest.raises(UnsupportedFormat, match=r"Send a file name that ends in one of: \.pkl"):
-        recognise(content)
+        recognize(content)

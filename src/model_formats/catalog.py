@@ -257,7 +257,7 @@ _PICKLES: Final = {
     ),
 }
 
-CATALOGUE: Final[Mapping[str, str]] = MappingProxyType(
+CATALOG: Final[Mapping[str, str]] = MappingProxyType(
     _ANY | _TENSORS | _KIND | _LABELS | _ONNX | _KERAS_AND_TENSORFLOW | _PYTORCH | _PICKLES
 )
 """The template of each code."""
