@@ -58,6 +58,7 @@ async def fetch_with_detail(
         (run.bars, await computing.run(decide, request, run.bars, run.predictions, run.history))
         for run in runs_of(request, series, predictions)
     ]
+    parts: list[Bars] = []
     inside: Bars | None = None
     known: Days = set()
     while True:
@@ -76,8 +77,10 @@ async def fetch_with_detail(
                 field="detailInterval", got=finer.name, days=len(known), most=MAX_DETAIL_BARS,
             )  # fmt: skip
         fetched = [await _fetch_days(source, request.market, finer, span) for span in _spans(days)]
-        if found := [part for part in (inside, *fetched) if part is not None]:
-            inside = await computing.run(join, found)
+        # A later round may ask for days between those of an earlier one: the parts stay apart until they are joined.
+        parts += [part for part in fetched if part is not None]
+        if parts:
+            inside = await computing.run(join, parts)
 
 
 def _days_of(bars: Bars, numbers: NDArray[np.intp]) -> Days:
