@@ -6,15 +6,23 @@ from collections.abc import Iterator
 
 from src.domain.confidence import Deflation
 from src.domain.performance import Metrics
+from src.domain.trading import TradingRules
 from src.domain.verdict import NotChecked, Reason, ReasonCode, Verdict, VerdictLevel
 from src.judgement.evidence import format_figure, make_objection
 from src.judgement.notes import note_simulated_prices
 from src.judgement.reasons import MIN_COST_MARGIN, data_objections, deflated_sharpe, sharpe_objections
+from src.judgement.unpriced import find_unpriced_costs
 from src.judgement.verdict import LEAK_AUDIT, rank_reason
 
 
 def judge_portfolio(
-    metrics: Metrics, deflation: Deflation, *, dearer_return: float | None, has_model: bool, is_simulated: bool
+    metrics: Metrics,
+    deflation: Deflation,
+    rules: TradingRules,
+    *,
+    dearer_return: float | None,
+    has_model: bool,
+    is_simulated: bool,
 ) -> Verdict:
     """Return the level, the reasons (the gravest first, notes last) and the checks that were not made.
 
@@ -31,7 +39,7 @@ def judge_portfolio(
     return Verdict(
         level=next((reason.level for reason in reasons if reason.level is not None), VerdictLevel.NO_OBJECTION),
         reasons=tuple(reasons),
-        not_checked=tuple(_list_not_checked(deflation, dearer_return, has_model)),
+        not_checked=tuple(_list_not_checked(deflation, rules, dearer_return, has_model)),
     )
 
 
@@ -48,7 +56,9 @@ def _thin_cost_margin(metrics: Metrics, dearer_return: float) -> Reason:
     )
 
 
-def _list_not_checked(deflation: Deflation, dearer_return: float | None, has_model: bool) -> Iterator[NotChecked]:
+def _list_not_checked(
+    deflation: Deflation, rules: TradingRules, dearer_return: float | None, has_model: bool
+) -> Iterator[NotChecked]:
     if has_model:
         yield NotChecked(code=LEAK_AUDIT, why="Whether the model looks ahead is examined in runs of one symbol only.")
     if deflated_sharpe(deflation) is None:
@@ -63,8 +73,6 @@ def _list_not_checked(deflation: Deflation, dearer_return: float | None, has_mod
         code="SURVIVORSHIP",
         why="The symbols are those that were asked for: markets that failed or were closed may be missing.",
     )
-    yield NotChecked(
-        code="MARKET_IMPACT",
-        why="Orders are filled whatever their size, unless volumeImpact or maxVolumeShare limits it.",
-    )
+    for code, why in find_unpriced_costs(rules):
+        yield NotChecked(code=code, why=why)
     yield NotChecked(code="TRIALS_ELSEWHERE", why="Trials that were made outside of this service are not counted.")

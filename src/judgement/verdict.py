@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from src.domain.trading import Direction
 from src.domain.verdict import NotChecked, Reason, ReasonCode, Verdict, VerdictLevel
 from src.judgement.evidence import Evidence, format_figure, make_objection
 from src.judgement.leak_reasons import leak_objections
@@ -26,6 +25,7 @@ from src.judgement.reasons import (
     execution_objections,
     luck_objections,
 )
+from src.judgement.unpriced import find_unpriced_costs
 
 __all__ = ["LEAK_AUDIT", "Evidence", "reach_verdict"]
 
@@ -103,7 +103,5 @@ def _missing_checks(evidence: Evidence) -> Iterator[tuple[str, str]]:
         yield "COST_MARGIN", "The fee at which the return is 0 could not be found."
     if evidence.engines_differ is None:
         yield "OTHER_ENGINE", "The other engine did not run: ask for the cross-check to compare every fill."
-    if evidence.rules.direction is not Direction.LONG:
-        yield "FUNDING", "Funding and borrowing costs of short positions are not in the prices."
-    yield "MARKET_IMPACT", "Orders are filled whatever their size: how much the market could take is not in the bars."
+    yield from find_unpriced_costs(evidence.rules)
     yield "TRIALS_ELSEWHERE", "Trials that were made outside of this service are not counted."

@@ -173,6 +173,7 @@ def conclude(
     verdict = judge_portfolio(
         run.metrics,
         deflation,
+        request.backtest.rules,
         dearer_return=dearer_return,
         has_model=request.backtest.strategy.model is not None,
         is_simulated=request.backtest.market.source == SIMULATED,

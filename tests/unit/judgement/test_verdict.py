@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from src.domain.confidence import Interval
 from src.domain.leaks import Leaks
-from src.domain.trading import Direction
 from src.domain.verdict import NotChecked, ReasonCode, Verdict, VerdictLevel
 from src.judgement.evidence import format_figure
 from src.judgement.verdict import LEAK_AUDIT, reach_verdict
@@ -21,7 +20,6 @@ from tests.unit.judgement.evidence import (
     GAP,
     OVERLAP,
     ROWS,
-    RULES,
     SEEN,
     SHORT,
     TIMING,
@@ -296,8 +294,6 @@ def not_checked(**changes: Any) -> list[str]:
         ({"dsr": None, "dsr_dependent": None}, ["DEFLATED_SHARPE"]),
         ({"break_even_fee": None}, ["COST_MARGIN"]),
         ({"engines_differ": None}, ["OTHER_ENGINE"]),
-        ({"rules": replace(RULES, direction=Direction.SHORT)}, ["FUNDING"]),
-        ({"rules": replace(RULES, direction=Direction.BOTH)}, ["FUNDING"]),
     ],
 )
 def test_unmade_checks_are_listed(changes: dict[str, Any], first: list[str]) -> None:
