@@ -103,11 +103,14 @@ def hold_back(portfolio: Portfolio, symbol: int, till: Till, before: float, fill
 
 @compiled
 def lend_for_entry(portfolio: Portfolio, symbol: int, till: Till) -> None:
-    """Give the common cash to a flat book whose entry may be filled, and set the value of the other positions in it."""
+    """Give the common cash to a flat book whose entry may be filled, and set the value of the other positions in it.
+
+    The open may have passed a liquidation level that is filled later in the bar: that position can lose its margin only.
+    """
     book, total = portfolio.books[symbol], 0.0
     for other in range(portfolio.seats.size):
         if other != symbol and portfolio.books[other].position != 0.0:
-            total += value_of(portfolio.seats[other], portfolio.books[other])
+            total += max(value_of(portfolio.seats[other], portfolio.books[other]), 0.0)
     hand_out(portfolio.seats[symbol], book, till)
     book.other_equity = total + till.held_cash
 

@@ -409,6 +409,25 @@ SCENARIOS = [
         equity=[1000, 1000, 500],
     ),
     PortfolioScenario(
+        name="a position whose open is past its bankruptcy counts as nothing in the equity of an entry",
+        tables=(
+            """
+            open high low close | signal | fills
+            100  100  100 100   | sell   |
+            100  100  100 100   |        | sell 5 @ 100 signal
+            250  250  250 250   |        | buy 5 @ 200 liquidation
+            """,
+            """
+            open high low close | signal | fills
+            50   50   50  50    |        |
+            50   50   50  50    | sell   |
+            50   50   50  50    |        | sell 5 @ 50 signal
+            """,
+        ),
+        rules=rules(direction=Direction.SHORT),
+        equity=[1000, 1000, 500],
+    ),
+    PortfolioScenario(
         name="positions are closed at the last close of their own symbol",
         tables=(
             """
