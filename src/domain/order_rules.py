@@ -357,6 +357,16 @@ class Margin:
                 field="maintenanceMargin", got=self.maintenance_rate, most=1 / self.leverage,
             )  # fmt: skip
 
+    @property
+    def liquidation_distance(self) -> float | None:
+        """The fraction of its entry price by which a long can fall before it is liquidated; None without leverage.
+
+        Fees, funding and slippage bring the level nearer, and a short's is (1 − m) ÷ (1 + m) times as far.
+        """
+        if self.leverage <= 1:
+            return None
+        return (1 / self.leverage - self.maintenance_rate) / (1 - self.maintenance_rate)
+
 
 NUMBER_RULES: Final = (
     NumberRule(paths=(("margin", "leverage"), ("margin", "maintenance_rate")), forbids=is_liquidated_at_once),

@@ -54,6 +54,7 @@ class ReasonCode(_Described):
     UNEVEN_HIT_RATE = "UNEVEN_HIT_RATE", "The position is right much more often in a part of the bars."
     LOSES_WHEN_DELAYED = "LOSES_WHEN_DELAYED", "The run loses too much if its signals come one bar later."
     DEPENDS_ON_OTHER_ROWS = "DEPENDS_ON_OTHER_ROWS", "A prediction depends on the rows predicted beside it."
+    RUINED = "RUINED", "The account lost nearly all of its peak value: its figures describe what was left."
     LOW_DEFLATED_SHARPE = "LOW_DEFLATED_SHARPE", "The Sharpe ratio may be the luck of the best of all trials."
     TIMING_NOT_FOUND = "TIMING_NOT_FOUND", "The same trades at other times earn as much."
     TIMING_NOT_TESTABLE = "TIMING_NOT_TESTABLE", "The timing test needs more trades, or times without a position."
@@ -82,6 +83,7 @@ class ReasonCode(_Described):
         "ENTRIES_DROPPED",
         "Entries were left out: too small for the exchange, without their exits, or without volume.",
     )
+    STOP_BEYOND_LIQUIDATION = "STOP_BEYOND_LIQUIDATION", "Positions are liquidated before they reach their stop."
     AMBIGUOUS_BARS = "AMBIGUOUS_BARS", "Some bars do not tell what was hit first; the sign does not depend on them."
 
 

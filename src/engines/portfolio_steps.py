@@ -105,7 +105,7 @@ def hold_back(portfolio: Portfolio, symbol: int, till: Till, before: float, fill
 def lend_for_entry(portfolio: Portfolio, symbol: int, till: Till) -> None:
     """Give the common cash to a flat book whose entry may be filled, and set the value of the other positions in it.
 
-    The open may have passed a liquidation level that is filled later in the bar: that position can lose its margin only.
+    An open may pass the level of a liquidation later in the bar: that position loses its margin, and no more.
     """
     book, total = portfolio.books[symbol], 0.0
     for other in range(portfolio.seats.size):

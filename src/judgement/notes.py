@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from src.domain.instants import format_instant
-from src.domain.trading import Direction
+from src.domain.trading import Direction, TradingRules
 from src.domain.verdict import Reason, ReasonCode
 from src.judgement.evidence import Evidence, count_noun, format_figure, make_note
 from src.judgement.leak_reasons import reads_earlier_rows_only
@@ -34,9 +34,25 @@ def note_simulated_prices() -> Reason:
     )
 
 
+def note_unreachable_stop(rules: TradingRules) -> Iterator[Reason]:
+    """Yield a note if a fixed stop lies beyond the level at which each position is liquidated."""
+    stop, distance = rules.exits.stop_loss_rate, rules.margin.liquidation_distance
+    if stop is None or distance is None or stop < distance:
+        return
+    yield make_note(
+        ReasonCode.STOP_BEYOND_LIQUIDATION,
+        f"No position can reach its stop at {format_figure(100 * stop, 100 * distance)} % from the entry: with a "
+        f"leverage of {rules.margin.leverage:g} it is liquidated at {format_figure(100 * distance)} % or less.",
+        value=100 * stop,
+        threshold=100 * distance,
+        unit="per cent",
+    )
+
+
 def _notes_on_prices(evidence: Evidence) -> Iterator[Reason]:
     if evidence.is_simulated:
         yield note_simulated_prices()
+    yield from note_unreachable_stop(evidence.rules)
     entries, units = evidence.reduced_entries, evidence.rules.sizing.fixed_units
     if entries:
         size = "the size asked for" if units is None else f"the fixed size of {units:g}"

@@ -9,8 +9,14 @@ from src.domain.performance import Metrics
 from src.domain.trading import TradingRules
 from src.domain.verdict import NotChecked, Reason, ReasonCode, Verdict, VerdictLevel
 from src.judgement.evidence import format_figure, make_objection
-from src.judgement.notes import note_simulated_prices
-from src.judgement.reasons import MIN_COST_MARGIN, data_objections, deflated_sharpe, sharpe_objections
+from src.judgement.notes import note_simulated_prices, note_unreachable_stop
+from src.judgement.reasons import (
+    MIN_COST_MARGIN,
+    data_objections,
+    deflated_sharpe,
+    ruin_objections,
+    sharpe_objections,
+)
 from src.judgement.unpriced import find_unpriced_costs
 from src.judgement.verdict import LEAK_AUDIT, rank_reason
 
@@ -29,12 +35,13 @@ def judge_portfolio(
     `dearer_return` is the total return, in per cent, at `MIN_COST_MARGIN` times the fees and slippage; None if that run
     failed.
     """
-    found = [*data_objections(metrics), *sharpe_objections(metrics, deflation)]
+    found = [*data_objections(metrics), *ruin_objections(metrics), *sharpe_objections(metrics, deflation)]
     has_traded = metrics.total_trades + metrics.open_trades > 0
     if has_traded and dearer_return is not None and dearer_return <= 0:
         found.append(_thin_cost_margin(metrics, dearer_return))
     if is_simulated:
         found.append(note_simulated_prices())
+    found += note_unreachable_stop(rules)
     reasons = sorted(found, key=rank_reason)
     return Verdict(
         level=next((reason.level for reason in reasons if reason.level is not None), VerdictLevel.NO_OBJECTION),

@@ -35,6 +35,9 @@ MAX_SUPERIORITY_P_VALUE: Final = 0.05
 MIN_COST_MARGIN: Final = 2.0
 """The multiple of its fee that a run must be able to pay: real costs are often higher than assumed."""
 
+RUIN_DRAWDOWN: Final = 99.0
+"""Per cent. Later trades are so small that a ratio of returns to their deviation may even be high."""
+
 MAX_NAMED_GAPS: Final = 3
 MIN_ROUNDED_TRIALS: Final = 10
 """Sentences give the effective trials as a whole number from this many on."""
@@ -60,6 +63,21 @@ def data_objections(metrics: Metrics) -> Iterator[Reason]:
             value=float(bars),
             threshold=float(MIN_BARS),
             unit="bars",
+        )
+
+
+def ruin_objections(metrics: Metrics) -> Iterator[Reason]:
+    """Yield the objection that nearly nothing of the account was left."""
+    lost = metrics.max_drawdown
+    if lost >= RUIN_DRAWDOWN:
+        yield make_objection(
+            VerdictLevel.DOUBTFUL,
+            ReasonCode.RUINED,
+            f"The account was ruined: it fell by {format_figure(lost, RUIN_DRAWDOWN)} % from its peak, where less than "
+            f"{RUIN_DRAWDOWN:g} % is allowed. The other figures describe trades of what was left.",
+            value=lost,
+            threshold=RUIN_DRAWDOWN,
+            unit="per cent",
         )
 
 

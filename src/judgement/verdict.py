@@ -24,6 +24,7 @@ from src.judgement.reasons import (
     describe_trials,
     execution_objections,
     luck_objections,
+    ruin_objections,
 )
 from src.judgement.unpriced import find_unpriced_costs
 
@@ -42,6 +43,7 @@ def reach_verdict(evidence: Evidence) -> Verdict:
     objections = [
         *leak_objections(evidence),
         *data_objections(evidence.metrics),
+        *ruin_objections(evidence.metrics),
         *luck_objections(evidence),
         *execution_objections(evidence),
     ]

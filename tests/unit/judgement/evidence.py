@@ -11,6 +11,7 @@ from src.domain.confidence import Confidence, Deflation, Interval
 from src.domain.intervals import DAY_MS
 from src.domain.judgement import FillBand, SweepChoice
 from src.domain.leaks import Leaks, OverlapSigns, RowAudit, SignalChanges, TrainingOverlap
+from src.domain.order_rules import Exits, Margin
 from src.domain.trading import Direction, FillTiming, TradingRules
 from src.judgement.evidence import Evidence
 from tests.factories import make_metrics
@@ -114,6 +115,10 @@ def held(total_return: float) -> BuyAndHold:
 
 def band(pessimistic: float, optimistic: float, bars: int = 1) -> FillBand:
     return FillBand(pessimistic_return=pessimistic, optimistic_return=optimistic, ambiguous_bars=bars)
+
+
+def leveraged(leverage: float, *, stop: float | None) -> TradingRules:
+    return replace(RULES, margin=Margin(leverage=leverage), exits=Exits(stop_loss_rate=stop))
 
 
 def without_best(value: float | None) -> BestTrades:

@@ -24,7 +24,7 @@ def codes(rules: TradingRules) -> list[str]:
 
 
 @pytest.mark.parametrize("rules", [SHORT, BOTH, LEVERAGED])
-def test_what_is_borrowed_is_free_without_funding(rules: TradingRules) -> None:
+def test_borrowing_is_free_without_funding(rules: TradingRules) -> None:
     assert codes(rules) == ["FUNDING", "MARKET_IMPACT"]
     assert codes(replace(rules, funding=PAID)) == ["MARKET_IMPACT"]
 
@@ -33,7 +33,7 @@ def test_long_runs_of_own_cash_borrow_nothing() -> None:
     assert codes(LONG) == ["MARKET_IMPACT"]
 
 
-def test_orders_that_move_the_price_pay_for_it() -> None:
+def test_impact_is_priced_with_an_impact() -> None:
     assert codes(replace(LONG, volume=VolumeRules(impact=0.1))) == []
 
 
