@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from src.domain.errors import InvalidInput, missing
+from src.domain.errors import InvalidInput
 from src.domain.funding_rates import FundingRates
 from src.domain.parameters import Bounds, check_parameters, parameter
 
@@ -63,7 +63,7 @@ class Funding:
     def __post_init__(self) -> None:
         check_parameters(self)
         if self.kind is FundingKind.CONSTANT and self.rate is None:
-            raise missing("fundingRate")
+            raise InvalidInput("{field} is required with {@funding} {kind}.", field="fundingRate", kind=self.kind.value)
         for kind, name, value in (
             (FundingKind.CONSTANT, "fundingRate", self.rate),
             (FundingKind.HISTORY, "fundingHistory", self.history),

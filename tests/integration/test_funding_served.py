@@ -64,7 +64,7 @@ def test_rate_of_nothing_changes_nothing(service: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"funding_rate": None}, "funding_rate is required."),
+        ({"funding_rate": None}, "funding_rate is required with funding CONSTANT."),
         ({"funding": "NONE"}, "funding_rate is 0.0005, and funding is NONE. Only CONSTANT allows one."),
         ({"funding_rate": 0.04}, "funding_rate is 0.04. Allowed: -0.03 ≤ x ≤ 0.03 (fraction of the position's value)."),
         ({"funding": "SOMETIMES"}, "funding is 'SOMETIMES'. Allowed: NONE, CONSTANT, HISTORY."),

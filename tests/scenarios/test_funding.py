@@ -303,7 +303,7 @@ def test_only_history_has_a_history() -> None:
 
 
 def test_only_constant_funding_has_a_rate() -> None:
-    with pytest.raises(InvalidInput, match=r"fundingRate is required\."):
+    with pytest.raises(InvalidInput, match=r"fundingRate is required with funding CONSTANT\."):
         Funding(kind=FundingKind.CONSTANT)
     with pytest.raises(InvalidInput, match=r"fundingRate is 0\.01, and funding is NONE\. Only CONSTANT allows one"):
         Funding(rate=0.01)
