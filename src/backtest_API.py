@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
-from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -97,6 +96,7 @@ def create_app(settings: Settings) -> FastAPI:
         version=__version__,
         summary="Send a trained model or a trading rule, get back whether to believe it.",
         lifespan=lifespan,
+        openapi_url=None,  # src.api.rest.document serves it
         docs_url=None,  # FastAPI's own pages load from another host; src.ui has one that does not
         redoc_url=None,
         telemetry=NO_FRAMEWORK_TELEMETRY,
@@ -120,8 +120,6 @@ def create_app(settings: Settings) -> FastAPI:
     # First, because FastAPI asks one router after the other: the last of eleven is found after 0.1 of a small request.
     app.include_router(graphql)
     install_rest(app, registry=registry if metrics is None else None, is_limited=bool(limiter.limits))
-    # In a thread: made for the first page that asks for it, it held the event loop for 1.5 s.
-    services.preparations.append(partial(asyncio.to_thread, app.openapi))
     if mcp is not None:
         mcp.install(app)
     install_pages(app)

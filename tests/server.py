@@ -58,8 +58,6 @@ class RunningService:
         from src.backtest_API import create_app
 
         app = create_app(settings.model_copy(update={"preload_models": False}))
-        services = app.state.services
-        services.preparations.clear()  # the description of the API takes a second of each start
         self._serving = serving(app, ws="auto")
         self.url = ""
 

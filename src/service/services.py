@@ -101,8 +101,6 @@ class Services:
         self.downloads = downloads
         self.signer = signer
         self.steps = steps
-        self.preparations: list[Callable[[], Awaitable[object]]] = []
-        """Run before `steps.following`: preparations of the APIs for their first clients."""
         self._is_draining = False
         self._warm_up: asyncio.Task[None] | None = None
         self._follow_up: asyncio.Task[None] | None = None
@@ -165,7 +163,7 @@ class Services:
         await asyncio.wait([warm_up])
         if warm_up.cancelled() or warm_up.exception() is not None:
             return
-        for follow_part in (*self.preparations, *self.steps.following):
+        for follow_part in self.steps.following:
             try:
                 await follow_part()
             except Exception:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import threading
 from calendar import isleap
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from src.api.error_table import HTTP_ERROR_TABLE
 from src.api.paths import FORM_PATHS
+from src.api.rest import document as document_module
 from src.api.rest import values
 from src.api.rest.receipts import KEYS_PATH
 from src.backtest_API import create_app
@@ -84,12 +88,30 @@ def error_classes(kind: type[ServiceError] = ServiceError) -> Iterator[type[Serv
         yield from error_classes(below)
 
 
-async def test_document_is_made_before_anyone_asks() -> None:
+async def test_document_is_made_once_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected, threads = document(), []
     app = create_app(Settings(_env_file=None))
-    assert app.openapi_schema is None
-    for prepare in app.state.services.preparations:
-        await prepare()
-    assert app.openapi_schema == document()
+    make = document_module.complete_openapi
+
+    def noting(*args: Any, **options: Any) -> dict[str, Any]:
+        threads.append(threading.current_thread())
+        return make(*args, **options)
+
+    monkeypatch.setattr(document_module, "complete_openapi", noting)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
+        found = await asyncio.gather(*(client.get("/openapi.json") for _ in range(3)))
+    assert [response.json() for response in found] == [expected] * 3
+    assert len(threads) == 1
+    assert threads[0] is not threading.current_thread()
+
+
+async def test_document_names_the_path_of_a_proxy() -> None:
+    app = create_app(Settings(_env_file=None, root_path="/backtests"))
+    transport = httpx.ASGITransport(app, root_path="/backtests")
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        found = (await client.get("/backtests/openapi.json")).json()
+    assert found.pop("servers") == [{"url": "/backtests"}]
+    assert found == document()
 
 
 def test_every_parameter_says_what_it_is() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -24,7 +23,7 @@ from src.api.rest import (
     tearsheets,
     usage,
 )
-from src.api.rest.openapi import complete_openapi
+from src.api.rest.document import install_document
 from src.api.rest.operations import operations_router
 from src.api.spelling import camel_case
 
@@ -61,17 +60,4 @@ def install_rest(app: FastAPI, *, registry: CollectorRegistry | None, is_limited
     include(error_pages.router)
     # A redirection to the path without its slash would use the host that the request names.
     app.router.redirect_slashes = False
-    generate = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = complete_openapi(
-                generate(),
-                max_bars=app.state.max_bars,
-                max_rows=app.state.max_rows,
-                mode=app.state.authenticator.mode,
-                is_limited=is_limited,
-            )
-        return app.openapi_schema
-
-    app.openapi = openapi  # type: ignore[method-assign]
+    install_document(app, is_limited=is_limited)

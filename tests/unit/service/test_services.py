@@ -54,14 +54,13 @@ async def test_readiness_waits_for_warm_up_only() -> None:
         following=[noting(seen, "follow"), never.wait],
         closing=[noting(seen, "close")],
     )
-    services.preparations.append(noting(seen, "prepare"))
     await services.start()
     assert seen == ["open"]
     assert (await services.readiness()).parts == {"warmUp": "warming up", "store": "ready"}
     gate.set()
     await until_ready(services)
     await asyncio.sleep(0.01)
-    assert seen == ["open", "warm", "prepare", "follow"]
+    assert seen == ["open", "warm", "follow"]
     await services.stop()
     assert seen[-1] == "close"
 
