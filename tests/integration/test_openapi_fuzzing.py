@@ -22,7 +22,7 @@ from tests.thoroughness import often
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "tests" / "openapi"
-MAX_S, HALF_S, QUARTER_S = (str(often(each_commit, 3 * each_commit)) for each_commit in (16, 8, 4))
+MAX_S, HALF_S, QUARTER_S = (str(often(each_commit, 5 * each_commit)) for each_commit in (10, 5, 3))
 TIMEOUT_S = 300
 """A run ends by itself after `--max-time`; the rest is for a busy machine."""
 
