@@ -62,18 +62,12 @@ assert {name for name, module in held.items() if sys.modules.get(name) is not mo
 """)
 
 
-def test_engine_loads_the_types_only() -> None:
+def test_engine_loads_the_types_only_until_they_are_used() -> None:
     python("""
 run()
 loaded = {name for name in sys.modules if name.split(".")[0] == "vectorbt"}
 assert not any(hasattr(sys.modules["vectorbt"], name) for name in ("__wrapped__", "__warningregistry__"))
 assert loaded == {"vectorbt", "vectorbt._typing", "vectorbt.portfolio.enums", "vectorbt.utils.docs"}, loaded
-""")
-
-
-def test_types_of_annotations_are_loaded_when_used() -> None:
-    python("""
-run()
 from vectorbt import _typing as tp
 import pandas, plotly.graph_objects
 assert tp.Series is pandas.Series and tp.Figure is plotly.graph_objects.Figure
@@ -116,7 +110,6 @@ def test_types_kept_elsewhere_leave_the_numba_simulation() -> None:
     python("""
 from src.engines import vectorbt_types
 vectorbt_types._MODULES = ("vectorbt.moved.enums",)
-run()
 from src.engines import vectorized
 assert vectorized._VECTORBT[1] == {"engine": "numba"}
 assert "vectorbt.moved.enums" not in sys.modules
