@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from src.domain.confidence import Confidence, Deflation, Interval
+from src.domain.judgement import FillBand
 from src.domain.market import Listing, MarketRequest, MarketSeries
 from src.domain.portfolio import Correlations, PortfolioConclusion, PortfolioRequest, Rank, SymbolSummary
 from src.domain.trading import EngineName, FillTiming, TradingRules
@@ -41,7 +42,9 @@ def make_portfolio_conclusion() -> PortfolioConclusion:
     own = dict.fromkeys((item.name for item in dataclasses.fields(SymbolSummary)), None)
     numbers = dict.fromkeys(("profit", "contribution", "exposure", "total_fees", "total_funding"), 0.1 + 0.2)
     counts = dict.fromkeys(("bars", "start_ms", "end_ms", "total_trades", "open_trades", "refused_entries"), 7)
-    summary = SymbolSummary(**(own | numbers | counts | {"symbol": SYMBOLS[0], "bars_fingerprint": "0" * 64}))  # type: ignore[arg-type]
+    texts = {"symbol": SYMBOLS[0], "bars_fingerprint": "0" * 64, "funding_fingerprint": "1" * 64}
+    added = {"reduced_entries": 1, "dropped_entries": 2, "ambiguous_bars": 3, "liquidations": 0, "step_size": 0.1}
+    summary = SymbolSummary(**(own | numbers | counts | texts | added))  # type: ignore[arg-type]
     return PortfolioConclusion(
         metrics=make_metrics(),
         confidence=Confidence(
@@ -65,6 +68,11 @@ def make_portfolio_conclusion() -> PortfolioConclusion:
         most_open=1,
         refused_entries=14,
         warnings=("é",),
+        reduced_entries=2,
+        dropped_entries=4,
+        ambiguous_bars=6,
+        liquidations=0,
+        fill_band=FillBand(pessimistic_return=-0.5, optimistic_return=0.1 + 0.2, ambiguous_bars=6),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from src.bars.quality import find_jumps
 from src.domain.bar_quality import DataQuality, Gap
 from src.domain.bars import Bars
 from src.domain.instants import iso_time
+from src.domain.market import SymbolWarning
 
 _MAX_NAMED: Final = 3
 """Most gaps or rows that a warning names one by one."""
@@ -20,18 +21,18 @@ _SILENT_SHARE: Final = 0.05
 
 
 def describe_quality(quality: DataQuality, bars: Bars) -> tuple[str, ...]:
-    """Return a warning for each kind of fault in `bars`."""
+    """Return a `SymbolWarning` for each kind of fault in `bars`."""
     name = f"{bars.symbol} {bars.interval.name}"
     return tuple(
-        sentence
-        for sentence in (
-            _gaps(quality, name),
-            *_jumps(quality, bars),
-            _rejected(quality, name),
-            _duplicates(quality, name),
-            _disorder(quality, name),
-            _irregular_closes(quality, name),
-            _silence(quality, name),
+        SymbolWarning(sentence, kind)
+        for kind, sentence in (
+            ("gaps", _gaps(quality, name)),
+            *(("jumps", sentence) for sentence in _jumps(quality, bars)),
+            ("rejected rows", _rejected(quality, name)),
+            ("duplicate rows", _duplicates(quality, name)),
+            ("disordered rows", _disorder(quality, name)),
+            ("irregular closes", _irregular_closes(quality, name)),
+            ("no trades", _silence(quality, name)),
         )
         if sentence
     )

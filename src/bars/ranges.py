@@ -15,7 +15,7 @@ from src.bars.grid import bar_number, open_time_ms
 from src.domain.bars import Bars
 from src.domain.errors import InvalidInput
 from src.domain.instants import iso_time
-from src.domain.market import LimitOrigin, MarketRequest
+from src.domain.market import LimitOrigin, MarketRequest, SymbolWarning
 
 _LATE_BARS: Final = 1
 _ADVICE: Final = "Ask for a larger limit, or give both dates and no limit."
@@ -92,7 +92,8 @@ def _count(bars: int, is_exact: bool) -> str:
 
 def _cut(market: MarketRequest, bars: Bars, rest: str) -> str:
     first, last = (iso_time(int(time)) for time in bars.open_time_ms[[0, -1]])
-    return f"limit {market.limit:,} cut the range: {len(bars):,} bars from {first} to {last}{rest}. {_ADVICE}"
+    text = f"limit {market.limit:,} cut the range: {len(bars):,} bars from {first} to {last}{rest}. {_ADVICE}"
+    return SymbolWarning(text, "cut range")
 
 
 def _cut_after(market: MarketRequest, bars: Bars, whole: WholeRange) -> Iterator[str]:
@@ -138,9 +139,10 @@ def _ends(market: MarketRequest, bars: Bars, now_ms: int) -> tuple[int, int, int
 
 
 def _too_few(market: MarketRequest, bars: Bars) -> str:
-    return (
+    return SymbolWarning(
         f"{market.limit:,} {bars.interval.name} bars of {bars.symbol} were asked for; {len(bars):,} were found, "
-        f"the first at {iso_time(int(bars.open_time_ms[0]))}."
+        f"the first at {iso_time(int(bars.open_time_ms[0]))}.",
+        "too few bars",
     )
 
 
@@ -152,10 +154,11 @@ def _late_start(start_ms: int, bars: Bars) -> tuple[str, ...]:
     missing = number - bar_number(start_ms - 1 - offset_ms, bars.interval) - 1
     if missing <= 0:
         return ()
-    return (
+    text = (
         f"{bars.symbol} has no {bars.interval.name} bars from {iso_time(start_ms)} until {iso_time(first)}: about "
-        f"{missing:,} of those asked for do not exist.",
+        f"{missing:,} of those asked for do not exist."
     )
+    return (SymbolWarning(text, "late start"),)
 
 
 def _early_end(market: MarketRequest, bars: Bars, now_ms: int) -> tuple[str, ...]:
@@ -167,7 +170,8 @@ def _early_end(market: MarketRequest, bars: Bars, now_ms: int) -> tuple[str, ...
     if missing <= (_LATE_BARS if final == newest else 0):
         return ()
     until = "now" if market.end_ms is None or market.end_ms > now_ms else iso_time(market.end_ms)
-    return (
+    text = (
         f"{bars.symbol} has no {interval.name} bars after that of {iso_time(last)} until {until}: trading has "
-        f"ended, or stood still for about {missing:,} bars.",
+        f"ended, or stood still for about {missing:,} bars."
     )
+    return (SymbolWarning(text, "early end"),)

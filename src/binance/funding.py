@@ -14,6 +14,7 @@ import numpy as np
 from src.binance.client import BinanceApi
 from src.concurrency.single_flight import SingleFlight
 from src.domain.errors import ExchangeError, ExchangeTimeout, ServiceError, SymbolNotFound
+from src.domain.funding import OTHER_FUNDING
 from src.domain.funding_rates import MINUTE_MS, FundingRates, build_rates
 from src.ports.clock import Clock
 from src.ports.market import SharedLimits
@@ -175,9 +176,8 @@ def _to_rate(text: object) -> float:
 
 
 def _with_advice(error: ServiceError, symbol: str) -> ServiceError:
-    """Return an error of the same kind that also advises to upload a file instead."""
+    """Return an error of the same kind that also advises what to do instead."""
     return type(error)(
-        "The exchange's rates of funding of {symbol} cannot be read. {why} Upload a file of rates, and name it in "
-        "{@fundingHistory}.",
-        retry_after_s=error.retry_after_s, symbol=symbol, why=error.text,
+        "The exchange's rates of funding of {symbol} cannot be read. {why} {advice}",
+        retry_after_s=error.retry_after_s, symbol=symbol, why=error.text, advice=OTHER_FUNDING,
     )  # fmt: skip

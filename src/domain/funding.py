@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
+from src.domain.error_text import Template
 from src.domain.errors import InvalidInput
 from src.domain.funding_rates import FundingRates
 from src.domain.parameters import Bounds, check_parameters, parameter
@@ -15,6 +16,13 @@ FUNDING_MS: Final = 8 * 3_600_000
 
 MAX_FUNDING_RATE: Final = 0.03
 """The largest cap of a rate that Binance sets for any perpetual future; 0.0001 is the usual rate."""
+
+OTHER_FUNDING: Final = Template(
+    "For a backtest of one symbol, upload a file of rates and name it in {@fundingHistory}. Any backtest can pay a "
+    "constant rate: {@funding} CONSTANT with {@fundingRate}.",
+    {},
+)
+"""What to do if the exchange's rates cannot be read."""
 
 
 class FundingKind(StrEnum):

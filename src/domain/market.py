@@ -160,12 +160,25 @@ def source_of(origin: str) -> str:
     return _MADE_BARS.sub("", origin)
 
 
+class SymbolWarning(str):
+    """A sentence about one symbol, and its kind, by which those about several symbols are grouped."""
+
+    kind: str
+
+    def __new__(cls, text: str, kind: str = "") -> SymbolWarning:
+        """Return the text as a warning of this kind; an empty kind is shared with equal texts only."""
+        warning = super().__new__(cls, text)
+        warning.kind = kind
+        return warning
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketSeries:
     """The bars of a source, with the report on their quality.
 
-    `origin` is the source's name for people ("Binance", "simulated (seed 7)"); `warnings` are full sentences. `history`
-    are bars before these that a strategy reads and that are not traded; the report and the warnings are not about them.
+    `origin` is the source's name for people ("Binance", "simulated (seed 7)"); `warnings` are full sentences, those
+    about one symbol each a `SymbolWarning`. `history` are bars before these that a strategy reads and that are not
+    traded; the report and the warnings are not about them.
     """
 
     bars: Bars

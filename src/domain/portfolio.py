@@ -12,6 +12,7 @@ from src.domain.any_case import AnyCase
 from src.domain.arrays import freeze
 from src.domain.confidence import Confidence, Deflation
 from src.domain.errors import InvalidInput, bad_value
+from src.domain.judgement import FillBand
 from src.domain.parameters import Bounds, check_parameters, parameter
 from src.domain.performance import Metrics
 from src.domain.reported import INSTANT, reported
@@ -19,7 +20,7 @@ from src.domain.runs import BacktestRequest
 from src.domain.simulation import FILL_DTYPE, TRADE_DTYPE
 from src.domain.symbols import normalize_symbol
 from src.domain.trading import EngineName
-from src.domain.units import BARS, COUNT, PERCENT, QUOTE, RATIO
+from src.domain.units import BARS, BASE, COUNT, PERCENT, QUOTE, RATIO
 from src.domain.verdict import Verdict
 
 MAX_SYMBOLS: Final = 100
@@ -52,7 +53,7 @@ class PortfolioRequest:
     symbols: tuple[str, ...]
     max_open: int | None = parameter(
         name="max_open",
-        meaning="The most positions that are open at once",
+        meaning="The most positions that are open at once, at most as many as there are symbols",
         default=None,
         unit="count",
         bounds=Bounds(minimum=1, maximum=MAX_SYMBOLS),
@@ -183,6 +184,13 @@ class PortfolioSimulation:
             raise ValueError("times, equity, cash and open positions differ in length")
 
 
+REDUCED: Final = "Entries cut to what cash or maxVolumeShare allowed."
+DROPPED: Final = "Entries too small, without their exits, without a size or without volume."
+AMBIGUOUS: Final = "Bars in which intrabar decided what was hit."
+LIQUIDATED: Final = "Positions that were liquidated."
+EARLIER: Final = "Null for portfolios of earlier versions."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SymbolSummary:
     """One symbol's share in a portfolio."""
@@ -208,6 +216,24 @@ class SymbolSummary:
     total_funding: float = reported("Sum of the funding that its trades paid; negative if they got more.", QUOTE)
     refused_entries: int = reported("Entries for which there was no place (maxOpen) or no cash.", COUNT)
     bars_fingerprint: str = reported("SHA-256 of its bars, warm-up included.")
+    reduced_entries: int | None = reported(f"{REDUCED} {EARLIER}", COUNT, default=None)
+    dropped_entries: int | None = reported(f"{DROPPED} {EARLIER}", COUNT, default=None)
+    ambiguous_bars: int | None = reported(f"{AMBIGUOUS} {EARLIER}", BARS, default=None)
+    liquidations: int | None = reported(f"{LIQUIDATED} {EARLIER}", COUNT, default=None)
+    tick_size: float | None = reported(
+        "The step of its prices, given or read from the exchange (filters); null without one.", QUOTE, default=None
+    )
+    step_size: float | None = reported(
+        "The step of its quantities, given or read from the exchange (filters); null without one.", BASE, default=None
+    )
+    min_notional: float | None = reported(
+        "The smallest value of its entries, given or read from the exchange (filters); null without one.",
+        QUOTE,
+        default=None,
+    )
+    funding_fingerprint: str | None = reported(
+        "SHA-256 of its rates of the funding history; null without one.", default=None
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,3 +264,8 @@ class PortfolioConclusion:
     most_open: int = reported("The most positions that were open at one close.", COUNT)
     refused_entries: int = reported("Entries for which there was no place (maxOpen) or no cash.", COUNT)
     warnings: tuple[str, ...] = reported("Warnings, in full sentences.", default=())
+    reduced_entries: int | None = reported(f"{REDUCED} {EARLIER}", COUNT, default=None)
+    dropped_entries: int | None = reported(f"{DROPPED} {EARLIER}", COUNT, default=None)
+    ambiguous_bars: int | None = reported(f"{AMBIGUOUS} {EARLIER}", BARS, default=None)
+    liquidations: int | None = reported(f"{LIQUIDATED} {EARLIER}", COUNT, default=None)
+    fill_band: FillBand | None = reported("What the bars cannot tell; null if no bar was ambiguous.", default=None)

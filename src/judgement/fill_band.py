@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from src.domain.bars import Bars
@@ -15,22 +16,35 @@ from src.judgement.benchmarks import Simulate, try_run
 def measure_fill_band(
     bars: Bars, signals: Signals, rules: TradingRules, simulation: Simulation, simulate: Simulate
 ) -> FillBand | None:
-    """Return the total returns under the two extreme policies; None if no bar of the run was ambiguous.
+    """Return the total returns under the two extreme policies; None if no bar of the run was ambiguous."""
 
-    A run under `NEAREST`, which lies between them bar by bar, needs two more.
+    def return_under(policy: IntrabarPolicy) -> float | None:
+        run = try_run(simulate, bars, signals, replace(rules, intrabar=policy))
+        return None if run is None else _total_return(run, rules)
+
+    return find_fill_band(simulation.ambiguous_bars, rules.intrabar, _total_return(simulation, rules), return_under)
+
+
+def find_fill_band(
+    ambiguous_bars: int,
+    own_policy: IntrabarPolicy,
+    own_return: float,
+    return_under: Callable[[IntrabarPolicy], float | None],
+) -> FillBand | None:
+    """Return the band of a run that has this total return, in per cent, under its own policy.
+
+    `return_under` runs it under another policy, and returns None if that run failed; then there is no band. A run under
+    `NEAREST`, which lies between the extreme ones bar by bar, needs two more.
     """
-    if not simulation.ambiguous_bars:
+    if not ambiguous_bars:
         return None
-    returns = []
-    for policy in (IntrabarPolicy.PESSIMISTIC, IntrabarPolicy.OPTIMISTIC):
-        is_own = policy is rules.intrabar
-        run = simulation if is_own else try_run(simulate, bars, signals, replace(rules, intrabar=policy))
-        if run is None:
-            return None
-        returns.append(_total_return(run, rules))
-    return FillBand(
-        pessimistic_return=returns[0], optimistic_return=returns[1], ambiguous_bars=simulation.ambiguous_bars
+    pessimistic, optimistic = (
+        own_return if policy is own_policy else return_under(policy)
+        for policy in (IntrabarPolicy.PESSIMISTIC, IntrabarPolicy.OPTIMISTIC)
     )
+    if pessimistic is None or optimistic is None:
+        return None
+    return FillBand(pessimistic_return=pessimistic, optimistic_return=optimistic, ambiguous_bars=ambiguous_bars)
 
 
 def _total_return(simulation: Simulation, rules: TradingRules) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from src.domain.instants import format_instant
+from src.domain.judgement import FillBand
 from src.domain.trading import Direction, TradingRules
 from src.domain.verdict import Reason, ReasonCode
 from src.judgement.evidence import Evidence, count_noun, format_figure, make_note
@@ -53,42 +54,53 @@ def _notes_on_prices(evidence: Evidence) -> Iterator[Reason]:
     if evidence.is_simulated:
         yield note_simulated_prices()
     yield from note_unreachable_stop(evidence.rules)
-    entries, units = evidence.reduced_entries, evidence.rules.sizing.fixed_units
-    if entries:
+    yield from note_changed_entries(evidence.rules, reduced=evidence.reduced_entries, dropped=evidence.dropped_entries)
+    yield from note_ambiguous_bars(evidence.fill_band, evidence.metrics.total_trades)
+
+
+def note_changed_entries(rules: TradingRules, *, reduced: int, dropped: int) -> Iterator[Reason]:
+    """Yield notes on the entries that were cut to what cash or volume allowed, and on those that were not made."""
+    has_share, units = rules.volume.max_share is not None, rules.sizing.fixed_units
+    if reduced:
         size = "the size asked for" if units is None else f"the fixed size of {units:g}"
-        volume = "" if evidence.rules.volume.max_share is None else " or the volume"
         yield make_note(
             ReasonCode.ENTRIES_REDUCED,
-            f"{'1 entry was' if entries == 1 else f'{entries:,} entries were'} cut to what the cash{volume} allowed: "
-            f"{size} {'is' if volume else 'costs'} more than there was.",
-            value=float(entries),
+            f"{'1 entry was' if reduced == 1 else f'{reduced:,} entries were'} cut to what the "
+            f"cash{' or the volume' if has_share else ''} allowed: "
+            f"{size} {'is' if has_share else 'costs'} more than there was.",
+            value=float(reduced),
             threshold=0.0,
             unit="entries",
         )
-    if evidence.dropped_entries:
-        no_volume = "" if evidence.rules.volume.max_share is None else ", or its bar had no volume"
+    if dropped:
         yield make_note(
             ReasonCode.ENTRIES_DROPPED,
-            f"{count_noun(evidence.dropped_entries, 'signal')} opened nothing: the entry would have been less than the "
-            "exchange takes (stepSize, minNotional), or its exits are counted in ATR, or its size is a "
-            f"target of volatility, and there was none{no_volume}.",
-            value=float(evidence.dropped_entries),
+            f"{count_noun(dropped, 'signal')} opened nothing: the entry would have been less than the exchange takes "
+            "(stepSize, minNotional), or its exits are counted in ATR, or its size is a target of volatility, and "
+            f"there was none{', or its bar had no volume' if has_share else ''}.",
+            value=float(dropped),
             threshold=0.0,
             unit="entries",
         )
-    band = evidence.fill_band
-    # A band that changes the sign is an objection, which already names the bars.
-    if band is not None and not band_changes_sign(band.pessimistic_return, band.optimistic_return):
-        ambiguous, trades = band.ambiguous_bars, evidence.metrics.total_trades
-        if ambiguous and (ambiguous >= MIN_AMBIGUOUS_BARS or ambiguous >= MIN_AMBIGUOUS_SHARE * trades):
-            yield make_note(
-                ReasonCode.AMBIGUOUS_BARS,
-                f"{count_noun(ambiguous, 'bar')} {'does' if ambiguous == 1 else 'do'} not tell what was hit first: the "
-                f"total return is {format_figure(band.pessimistic_return)} % if it was the stop, "
-                f"{format_figure(band.optimistic_return)} % if it was the target.",
-                value=float(ambiguous),
-                unit="bars",
-            )
+
+
+def note_ambiguous_bars(band: FillBand | None, trades: int) -> Iterator[Reason]:
+    """Yield a note on the bars that do not tell what was hit first, if they are many beside the closed trades.
+
+    A band that changes the sign is an objection, which already names the bars.
+    """
+    if band is None or band_changes_sign(band.pessimistic_return, band.optimistic_return):
+        return
+    ambiguous = band.ambiguous_bars
+    if ambiguous and (ambiguous >= MIN_AMBIGUOUS_BARS or ambiguous >= MIN_AMBIGUOUS_SHARE * trades):
+        yield make_note(
+            ReasonCode.AMBIGUOUS_BARS,
+            f"{count_noun(ambiguous, 'bar')} {'does' if ambiguous == 1 else 'do'} not tell what was hit first: the "
+            f"total return is {format_figure(band.pessimistic_return)} % if it was the stop, "
+            f"{format_figure(band.optimistic_return)} % if it was the target.",
+            value=float(ambiguous),
+            unit="bars",
+        )
 
 
 def _notes_on_figures(evidence: Evidence) -> Iterator[Reason]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from src.domain.confidence import Deflation
+from src.domain.judgement import FillBand
 from src.domain.performance import Metrics
+from src.domain.simulation import Simulation
 from src.domain.trading import TradingRules
 from src.domain.verdict import NotChecked, Reason, ReasonCode, Verdict, VerdictLevel
 from src.judgement.evidence import format_figure, make_objection
-from src.judgement.notes import note_simulated_prices, note_unreachable_stop
+from src.judgement.notes import note_ambiguous_bars, note_changed_entries, note_simulated_prices, note_unreachable_stop
 from src.judgement.reasons import (
     MIN_COST_MARGIN,
     data_objections,
     deflated_sharpe,
+    fill_band_objections,
     ruin_objections,
     sharpe_objections,
 )
@@ -24,21 +27,26 @@ from src.judgement.verdict import LEAK_AUDIT, rank_reason
 def judge_portfolio(
     metrics: Metrics,
     deflation: Deflation,
-    rules: TradingRules,
     *,
+    rules: TradingRules,
+    simulation: Simulation,
     dearer_return: float | None,
+    fill_band: FillBand | None,
     has_model: bool,
     is_simulated: bool,
 ) -> Verdict:
     """Return the level, the reasons (the gravest first, notes last) and the checks that were not made.
 
-    `dearer_return` is the total return, in per cent, at `MIN_COST_MARGIN` times the fees and slippage; None if that run
-    failed.
+    `simulation` is the portfolio as one run. `dearer_return` is the total return, in per cent, at `MIN_COST_MARGIN`
+    times the fees and slippage; None if that run failed. `fill_band` is None if no bar was ambiguous.
     """
     found = [*data_objections(metrics), *ruin_objections(metrics), *sharpe_objections(metrics, deflation)]
     has_traded = metrics.total_trades + metrics.open_trades > 0
     if has_traded and dearer_return is not None and dearer_return <= 0:
         found.append(_thin_cost_margin(metrics, dearer_return))
+    found += fill_band_objections(fill_band)
+    found += note_changed_entries(rules, reduced=simulation.reduced_entries, dropped=simulation.dropped_entries)
+    found += note_ambiguous_bars(fill_band, metrics.total_trades)
     if is_simulated:
         found.append(note_simulated_prices())
     found += note_unreachable_stop(rules)

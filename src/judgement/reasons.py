@@ -8,6 +8,7 @@ from typing import Final
 from src.domain.bar_quality import Gap
 from src.domain.confidence import Deflation
 from src.domain.instants import iso_time
+from src.domain.judgement import FillBand
 from src.domain.performance import Metrics
 from src.domain.trading import Direction
 from src.domain.verdict import Reason, ReasonCode, VerdictLevel
@@ -209,21 +210,7 @@ def _sweep_objections(evidence: Evidence) -> Iterator[Reason]:
 def execution_objections(evidence: Evidence) -> Iterator[Reason]:
     """Yield the objections to costs and fills."""
     yield from _cost_objections(evidence)
-    band = evidence.fill_band
-    if band is not None and band_changes_sign(band.pessimistic_return, band.optimistic_return):
-        lower = min(band.pessimistic_return, band.optimistic_return)
-        ambiguous = band.ambiguous_bars
-        yield make_objection(
-            VerdictLevel.DOUBTFUL,
-            ReasonCode.FILL_BAND_CHANGES_SIGN,
-            f"Whether this earns depends on {count_noun(ambiguous, 'bar')} that {'does' if ambiguous == 1 else 'do'} "
-            "not tell what was hit first: the total return is "
-            f"{format_figure(band.pessimistic_return, 0.0)} % if it was the stop, "
-            f"{format_figure(band.optimistic_return, 0.0)} % if it was the target, one over 0 and the other not.",
-            value=lower,
-            threshold=0.0,
-            unit="per cent",
-        )
+    yield from fill_band_objections(evidence.fill_band)
     if evidence.gaps_traded:
         yield _gaps_objection(evidence.gaps_traded)
     if evidence.engines_differ:
@@ -236,6 +223,24 @@ def execution_objections(evidence: Evidence) -> Iterator[Reason]:
             threshold=0.0,
             unit="fills",
         )
+
+
+def fill_band_objections(band: FillBand | None) -> Iterator[Reason]:
+    """Yield the objection that the sign of the return depends on bars that do not tell what was hit first."""
+    if band is None or not band_changes_sign(band.pessimistic_return, band.optimistic_return):
+        return
+    ambiguous = band.ambiguous_bars
+    yield make_objection(
+        VerdictLevel.DOUBTFUL,
+        ReasonCode.FILL_BAND_CHANGES_SIGN,
+        f"Whether this earns depends on {count_noun(ambiguous, 'bar')} that {'does' if ambiguous == 1 else 'do'} "
+        "not tell what was hit first: the total return is "
+        f"{format_figure(band.pessimistic_return, 0.0)} % if it was the stop, "
+        f"{format_figure(band.optimistic_return, 0.0)} % if it was the target, one over 0 and the other not.",
+        value=min(band.pessimistic_return, band.optimistic_return),
+        threshold=0.0,
+        unit="per cent",
+    )
 
 
 def _cost_objections(evidence: Evidence) -> Iterator[Reason]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from src.domain.bars import Bars
 from src.domain.portfolio import Correlations, PortfolioSimulation, SymbolRun, SymbolSummary
 from src.domain.simulation import Simulation
+from src.domain.trading import TradingRules
 from src.metrics.trades import measure_trades
 
 Floats = NDArray[np.float64]
@@ -72,8 +73,8 @@ def merge_runs(simulation: PortfolioSimulation, bars: Sequence[Bars], index: Bar
     )
 
 
-def summarize_symbol(run: SymbolRun, bars: Bars, *, initial_cash: float, fingerprint: str) -> SymbolSummary:
-    """Return one symbol's share in a portfolio."""
+def summarize_symbol(run: SymbolRun, bars: Bars, rules: TradingRules, *, fingerprint: str) -> SymbolSummary:
+    """Return one symbol's share in a portfolio; `rules` have the exchange's steps and rates that were read for it."""
     found, profit = measure_trades(run.trades), float(run.profit[-1])
     return SymbolSummary(
         symbol=run.symbol,
@@ -81,7 +82,7 @@ def summarize_symbol(run: SymbolRun, bars: Bars, *, initial_cash: float, fingerp
         start_ms=int(bars.open_time_ms[0]),
         end_ms=int(bars.open_time_ms[-1]),
         profit=profit,
-        contribution=profit / initial_cash * 100,
+        contribution=profit / rules.initial_cash * 100,
         buy_and_hold_return=_known((float(bars.close[-1] / bars.close[0]) - 1) * 100),
         total_trades=found.closed,
         open_trades=found.open,
@@ -95,6 +96,14 @@ def summarize_symbol(run: SymbolRun, bars: Bars, *, initial_cash: float, fingerp
         total_funding=float(run.trades["funding"].sum()),
         refused_entries=run.refused_entries,
         bars_fingerprint=fingerprint,
+        reduced_entries=run.reduced_entries,
+        dropped_entries=run.dropped_entries,
+        ambiguous_bars=run.ambiguous_bars,
+        liquidations=run.liquidations,
+        tick_size=rules.exchange.tick_size,
+        step_size=rules.exchange.step_size,
+        min_notional=rules.exchange.min_notional,
+        funding_fingerprint=rules.funding.fingerprint,
     )
 
 

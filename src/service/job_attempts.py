@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import starmap, zip_longest
 from typing import Final
 
 from src.domain.errors import Conflict, UnreadableResult
 from src.domain.exchange_rules import ExchangeRules, Filters
 from src.domain.jobs import JobPart
 from src.domain.judgement import SweepChoice
-from src.domain.market import MarketSeries
+from src.domain.market import MarketSeries, SymbolWarning
 from src.domain.runs import BacktestRequest
 from src.domain.signals import Predictions
 from src.ports.jobs import JobHandle
@@ -28,8 +29,8 @@ PART: Final = "bars"
 class _PinnedBars:
     """The bars of a job: their range, their fingerprint, and the warnings that the source gave at first.
 
-    `filters` are the tick size, step size and smallest value of an entry that the exchange had; None if the request did
-    not ask for them.
+    `kinds` are those of the warnings (`SymbolWarning`), empty if earlier versions stored them. `filters` are the tick
+    size, step size and smallest value of an entry that the exchange had; None if the request did not ask for them.
     """
 
     first_ms: int
@@ -37,6 +38,7 @@ class _PinnedBars:
     fingerprint: str
     warnings: tuple[str, ...]
     filters: tuple[float | None, float | None, float | None] | None = None
+    kinds: tuple[str, ...] = ()
 
     def pin(self, request: BacktestRequest) -> BacktestRequest:
         """Return the request with the range of these bars, and with their filters."""
@@ -68,6 +70,7 @@ async def prepare_pinned(
         fingerprint=await handle.compute(_fingerprint, backtest, series),
         warnings=series.warnings,
         filters=_filters_of(backtest),
+        kinds=tuple(warning.kind if isinstance(warning, SymbolWarning) else "" for warning in series.warnings),
     )
     if pinned is None:
         await handle.note(None, JobPart(name=part, content=_write(found)))
@@ -139,7 +142,13 @@ def _read(content: bytes) -> _PinnedBars:
     try:
         found = json.loads(content)
         filters = found.get("filters")  # earlier versions had none
-        given = {"warnings": tuple(found["warnings"]), "filters": None if filters is None else tuple(filters)}
+        given = {
+            "warnings": tuple(
+                starmap(SymbolWarning, zip_longest(found["warnings"], found.get("kinds", []), fillvalue=""))
+            ),
+            "kinds": tuple(found.get("kinds", [])),
+            "filters": None if filters is None else tuple(filters),
+        }
         return _PinnedBars(**{**found, **given})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UnreadableResult("The stored bars of a job cannot be read.") from error

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from src.domain.bars import Bars
-from src.domain.funding import FundingKind
+from src.domain.funding import Funding, FundingKind
 from src.domain.performance import Metrics
 from src.domain.runs import BacktestRequest, CrossCheck, Detail
 from src.domain.signals import Predictions, Signals
@@ -68,7 +68,7 @@ def compute(
         warnings=(
             *outcome.signals.warnings,
             *elapsed_time_warnings(bars),
-            *_funding_warnings(request, bars),
+            *funding_warnings(request.rules.funding, bars),
             *simulation_warnings(request, outcome.simulation),
         ),
     )
@@ -148,7 +148,7 @@ cent (0.1 for 0.1 %)."""
 
 def simulation_warnings(request: BacktestRequest, simulation: Simulation) -> tuple[str, ...]:
     """Return the warnings about a simulation that are not among the reasons of its verdict."""
-    found = [*simulation.warnings, *_cost_warnings(request.rules)]
+    found = [*simulation.warnings, *cost_warnings(request.rules)]
     if simulation.is_liquidated:
         found.append("Equity reached zero: the position was liquidated and trading stopped there.")
     if request.rules.margin.leverage > 1 and simulation.liquidations:
@@ -161,9 +161,8 @@ def simulation_warnings(request: BacktestRequest, simulation: Simulation) -> tup
     return tuple(found)
 
 
-def _funding_warnings(request: BacktestRequest, bars: Bars) -> list[str]:
+def funding_warnings(funding: Funding, bars: Bars) -> list[str]:
     """Return a warning if a funding history lacks rates between the first bar and the last."""
-    funding = request.rules.funding
     if funding.kind is not FundingKind.HISTORY:
         return []
     missing, marks = find_missing(bars, funding.known_rates)
@@ -176,7 +175,7 @@ def _funding_warnings(request: BacktestRequest, bars: Bars) -> list[str]:
     ]
 
 
-def _cost_warnings(rules: TradingRules) -> list[str]:
+def cost_warnings(rules: TradingRules) -> list[str]:
     """Return a warning for each cost rate that is unusually large."""
     return [
         f"{name} is {rate:g}, which is {rate * 100:g} % of the value on each side. If you meant {rate:g} %, send "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -15,18 +15,20 @@ from numpy.typing import NDArray
 from src.domain.annualization import annualize
 from src.domain.bars import Bars
 from src.domain.errors import InvalidInput, UnreadableResult
-from src.domain.judgement import LedgerSnapshot
-from src.domain.market import SIMULATED, MarketSeries
+from src.domain.exchange_rules import Filters
+from src.domain.judgement import FillBand, LedgerSnapshot
+from src.domain.market import SIMULATED, MarketSeries, SymbolWarning
 from src.domain.performance import Metrics
 from src.domain.portfolio import PortfolioConclusion, PortfolioRequest, PortfolioSimulation
 from src.domain.runs import BacktestRequest
 from src.domain.signals import Predictions, Signals
 from src.domain.simulation import Simulation
-from src.domain.trading import FillTiming
+from src.domain.trading import FillTiming, TradingRules
 from src.domain.trials import LedgerEntry
 from src.engines.portfolio import run_portfolio
 from src.judgement.benchmarks import scale_costs
 from src.judgement.deflation import deflate
+from src.judgement.fill_band import find_fill_band
 from src.judgement.intervals import measure_confidence
 from src.judgement.portfolio import judge_portfolio
 from src.judgement.reasons import MIN_COST_MARGIN
@@ -36,7 +38,9 @@ from src.judgement.trial_ledger import active_returns, build_trials
 from src.metrics.portfolio import build_index, correlate, merge_runs, summarize_symbol
 from src.metrics.returns import simple_returns
 from src.metrics.summary import measure
-from src.service.pipeline import decide
+from src.service.periods import elapsed_time_warnings, period_warnings
+from src.service.pipeline import cost_warnings, decide, funding_warnings
+from src.service.symbol_warnings import group_warnings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -111,12 +115,26 @@ def trade(request: PortfolioRequest, inputs: Sequence[SymbolInputs]) -> Portfoli
 
 def measure_dearer(request: PortfolioRequest, inputs: Sequence[SymbolInputs]) -> float | None:
     """Return the total return, in per cent, at `MIN_COST_MARGIN` times the costs; None if that run failed."""
-    dearer = [
-        replace(own, request=replace(own.request, rules=scale_costs(own.request.rules, MIN_COST_MARGIN)))
-        for own in inputs
-    ]
+    return _try_return(request, inputs, lambda rules: scale_costs(rules, MIN_COST_MARGIN))
+
+
+def measure_fill_band(request: PortfolioRequest, inputs: Sequence[SymbolInputs], run: PortfolioRun) -> FillBand | None:
+    """Return the total returns under the two extreme intrabar policies; None if no bar was ambiguous."""
+    return find_fill_band(
+        run.merged.ambiguous_bars,
+        request.backtest.rules.intrabar,
+        run.metrics.total_return,
+        lambda policy: _try_return(request, inputs, lambda rules: replace(rules, intrabar=policy)),
+    )
+
+
+def _try_return(
+    request: PortfolioRequest, inputs: Sequence[SymbolInputs], change: Callable[[TradingRules], TradingRules]
+) -> float | None:
+    """Return the total return, in per cent, under changed rules; None if that run failed."""
+    changed = [replace(own, request=replace(own.request, rules=change(own.request.rules))) for own in inputs]
     try:
-        return trade(request, dearer).metrics.total_return
+        return trade(request, changed).metrics.total_return
     except InvalidInput:
         return None
 
@@ -129,7 +147,8 @@ def build_entry(request: PortfolioRequest, inputs: Sequence[SymbolInputs], run: 
         parameters=inputs[0].signals.strategy.parameters,
         model_sha256=None if model is None else model.sha256,
         rules=written_rules(rules)
-        | {"max_open": request.most_open, "rank": request.rank.value, "rank_bars": request.rank_bars},
+        | {"max_open": request.most_open, "rank": request.rank.value, "rank_bars": request.rank_bars}
+        | _write_read_numbers(rules, inputs),
         symbol=" ".join(request.symbols),
         interval=request.backtest.market.interval.name,
         window_ms=(int(times[0]), int(times[-1])),
@@ -143,15 +162,30 @@ def build_entry(request: PortfolioRequest, inputs: Sequence[SymbolInputs], run: 
     return LedgerEntry(key=key, total=total, active=active)
 
 
+def _write_read_numbers(rules: TradingRules, inputs: Sequence[SymbolInputs]) -> dict[str, object]:
+    """Return the steps and rates of each symbol that were read from the exchange, as parts of a trial's key."""
+    own, found = [one.request.rules for one in inputs], dict[str, object]()
+    if rules.exchange.filters is Filters.EXCHANGE:
+        steps = [(one.exchange.tick_size, one.exchange.step_size, one.exchange.min_notional) for one in own]
+        found["steps"] = steps
+    if rules.funding.reads_exchange:
+        found["funding_rates"] = [one.funding.fingerprint for one in own]
+    return found
+
+
 def conclude(
     request: PortfolioRequest,
     inputs: Sequence[SymbolInputs],
     run: PortfolioRun,
     ledger: LedgerSnapshot,
     dearer_return: float | None,
+    fill_band: FillBand | None,
 ) -> PortfolioConclusion:
-    """Describe a portfolio, and judge it among the trials of its user; `dearer_return` is of `measure_dearer`."""
-    simulation, cash = run.simulation, request.backtest.rules.initial_cash
+    """Describe a portfolio, and judge it among the trials of its user.
+
+    `dearer_return` is of `measure_dearer`, `fill_band` of `measure_fill_band`.
+    """
+    simulation, rules = run.simulation, request.backtest.rules
     annualization = annualize(run.index, request.backtest.annualization)
     returns, closed = _returns_of(request, run), run.merged.trades[~run.merged.trades["is_open"]]
     confidence = measure_confidence(
@@ -173,8 +207,10 @@ def conclude(
     verdict = judge_portfolio(
         run.metrics,
         deflation,
-        request.backtest.rules,
+        rules=rules,
+        simulation=run.merged,
         dearer_return=dearer_return,
+        fill_band=fill_band,
         has_model=request.backtest.strategy.model is not None,
         is_simulated=request.backtest.market.source == SIMULATED,
     )
@@ -184,13 +220,18 @@ def conclude(
         confidence=confidence,
         deflation=deflation,
         symbols=tuple(
-            summarize_symbol(symbol, own.series.bars, initial_cash=cash, fingerprint=own.fingerprint)
+            summarize_symbol(symbol, own.series.bars, own.request.rules, fingerprint=own.fingerprint)
             for symbol, own in zip(simulation.runs, inputs, strict=True)
         ),
-        correlations=correlate(simulation, initial_cash=cash),
+        correlations=correlate(simulation, initial_cash=rules.initial_cash),
         most_open=int(simulation.open_positions.max(initial=0)),
         refused_entries=sum(symbol.refused_entries for symbol in simulation.runs),
-        warnings=(*(reason.text for reason in verdict.reasons), *_warn(inputs, run)),
+        warnings=(*(reason.text for reason in verdict.reasons), *_warn(request, inputs, run)),
+        reduced_entries=run.merged.reduced_entries,
+        dropped_entries=run.merged.dropped_entries,
+        ambiguous_bars=run.merged.ambiguous_bars,
+        liquidations=run.merged.liquidations,
+        fill_band=fill_band,
     )
 
 
@@ -199,18 +240,24 @@ def _returns_of(request: PortfolioRequest, run: PortfolioRun) -> NDArray[np.floa
     return returns
 
 
-def _warn(inputs: Sequence[SymbolInputs], run: PortfolioRun) -> list[str]:
-    """Return the warnings about a portfolio: its own, then those about each symbol's bars and signals."""
-    found, last = list[str](), int(run.index.open_time_ms[-1])
+def _warn(request: PortfolioRequest, inputs: Sequence[SymbolInputs], run: PortfolioRun) -> Iterator[str]:
+    """Yield the warnings about a portfolio as a whole, then those about its symbols."""
+    rules, last = request.backtest.rules, int(run.index.open_time_ms[-1])
+    yield from period_warnings(request.backtest.period, request.backtest.market.interval)
+    yield from elapsed_time_warnings(run.index)
+    yield from cost_warnings(rules)
+    found: list[tuple[str, str]] = []
     for own, symbol in zip(inputs, run.simulation.runs, strict=True):
         bars, name = own.series.bars, symbol.symbol
         if int(bars.open_time_ms[-1]) < last and len(bars) and symbol.position[-1] != 0:
-            found.append(f"{name} has no bars at the end; its open position counts at its last close.")
+            text = f"{name} has no bars at the end; its open position counts at its last close."
+            found.append((name, SymbolWarning(text, "open at the end")))
         if symbol.liquidations:
-            found.append(f"{name}: positions that were liquidated: {symbol.liquidations}.")
-        said = (*own.series.warnings, *own.signals.warnings)
-        found += [text if name in text else f"{name}: {text}" for text in said]
-    return list(dict.fromkeys(found))
+            text = f"{name}: positions that were liquidated: {symbol.liquidations}."
+            found.append((name, SymbolWarning(text, "liquidations")))
+        unpaid = (SymbolWarning(text, "rates of funding") for text in funding_warnings(own.request.rules.funding, bars))
+        found += [(name, text) for text in (*own.series.warnings, *own.signals.warnings, *unpaid)]
+    yield from group_warnings(found)
 
 
 def build_tables(run: PortfolioRun) -> PortfolioTables:

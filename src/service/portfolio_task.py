@@ -21,6 +21,7 @@ from src.service.portfolio_runs import (
     conclude,
     for_symbol,
     measure_dearer,
+    measure_fill_band,
     read_inputs,
     to_bytes,
     trade,
@@ -51,8 +52,9 @@ class PortfolioTask:
         update = await self.ledger.record(entry, user_id=request.user_id, symbol=market)
         snapshot = await handle.compute(take_snapshot, update)
         dearer = await handle.compute(measure_dearer, request, inputs)
+        band = await handle.compute(measure_fill_band, request, inputs, run)
         await handle.note(_traded(2))
-        conclusion = await handle.compute(conclude, request, inputs, run, snapshot, dearer)
+        conclusion = await handle.compute(conclude, request, inputs, run, snapshot, dearer, band)
         content = await handle.compute(lambda: to_bytes(build_tables(run)))
         count = len(inputs)
         if not await handle.spans():

@@ -63,12 +63,28 @@ class PortfolioService:
     async def start(self, request: PortfolioRequest, idempotency_key: str | None = None) -> Job:
         """Queue a portfolio backtest.
 
-        Raises InvalidInput if its symbols may have too many bars together; ModelNotFound or SourceNotFound if what it
-        names is not stored; Conflict (an idempotency key of another request); Busy.
+        Raises InvalidInput if its symbols may have too many bars together, or its source is a dataset of another
+        symbol; ModelNotFound or SourceNotFound if what it names is not stored; Conflict (an idempotency key of another
+        request); Busy.
         """
         check_size(request)
         await self.backtests.check_known(request.backtest)
+        await self._check_dataset(request)
         return await self.jobs.submit(request, idempotency_key=idempotency_key)
+
+    async def _check_dataset(self, request: PortfolioRequest) -> None:
+        """Raise InvalidInput if the source is a dataset, and one of the symbols is not the dataset's."""
+        sources, market = self.backtests.sources, request.backtest.market
+        dataset = await sources.find_dataset(market.source, user_id=request.user_id)
+        if dataset is None:
+            return
+        for place, symbol in enumerate(request.symbols):
+            if symbol != dataset.symbol:
+                raise InvalidInput(
+                    "{field} is {got!r}. A portfolio takes the bars of all symbols from one source, and the dataset "
+                    "{name!r} has {has} only. Allowed: this one symbol, or another {@source} ({known}).",
+                    field=f"symbols.{place}", got=symbol, name=dataset.name, has=dataset.symbol, known=sources.names,
+                )  # fmt: skip
 
     async def get(self, portfolio_id: str) -> Portfolio:
         """Return a portfolio; raises JobNotFound if there is none of that id."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from src.domain.datasets import Dataset
 from src.domain.errors import InvalidInput, SourceNotFound
+from src.domain.funding import OTHER_FUNDING, FundingKind
 from src.domain.funding_rates import FundingRates
 from src.ports.market import BarSource, CachedMarkets, DatasetStore, FundingSource
 
@@ -58,6 +59,15 @@ class SourceCatalog:
                 ) from error
         raise SourceNotFound("{@source} is {got!r}. Allowed: {known}.", got=name, known=known)
 
+    async def find_dataset(self, name: str | None, *, user_id: str) -> Dataset | None:
+        """Return the user's dataset of that name; None if the name is that of one of `sources`.
+
+        Raises SourceNotFound if there is none, or only another user has it.
+        """
+        if name is None or name in self.sources or self.datasets is None:
+            return None
+        return await self.datasets.get(user_id, name)
+
     async def find_rates(self, name: str, *, user_id: str) -> tuple[Dataset, FundingRates]:
         """Return a user's dataset of funding rates.
 
@@ -77,8 +87,10 @@ class SourceCatalog:
         """
         if self.funding is None:
             raise InvalidInput(
-                "{field} is required: this service reads no rates of the exchange (BINANCE_FUTURES_URL).",
-                field="fundingHistory",
+                "{field} is {got}, and this service reads no rates of the exchange (BINANCE_FUTURES_URL). {advice}",
+                field="funding",
+                got=FundingKind.HISTORY.value,
+                advice=OTHER_FUNDING,
             )
         return await self.funding.rates(symbol)
 

@@ -122,7 +122,8 @@ def test_form_starts_a_portfolio(visit: Visit, service: str) -> None:
     page.get_by_role("button", name="Run portfolio").click()
     expect(page.get_by_role("alert")).to_contain_text("'BTCUSDT', which is listed before")
     expect(page.locator("#portfolio-symbols")).to_be_focused()
-    page.locator("#portfolio-symbols").fill("BTCUSDT, ETHUSDT")
+    page.locator("#portfolio-symbols").fill("BTCUSDT  ETHUSDT\n")
+    expect(page.locator("#portfolio-symbols-help")).to_contain_text("2 symbols.")
     page.get_by_role("button", name="Run portfolio").click()
     page.wait_for_url(re.compile(r"/portfolios/[0-9a-f-]{36}$"))
     expect(page.get_by_role("heading", level=1)).to_have_text("MA Crossover on 2 symbols 1d")
@@ -132,6 +133,12 @@ def test_form_starts_a_portfolio(visit: Visit, service: str) -> None:
     page.get_by_role("link", name="Jobs").click()
     page.get_by_role("link", name="Portfolio", exact=True).first.click()
     page.wait_for_url(re.compile(r"/portfolios/[0-9a-f-]{36}$"))
+
+
+def test_form_names_the_defaults_of_portfolios(visit: Visit) -> None:
+    page = visit.open("/portfolios/new")
+    expect(page.locator("#trading-percent_size-help")).to_contain_text("if not given: the equity ÷ maxOpen")
+    assert "vectorized" not in page.locator("#trading-fill-help").inner_text()
 
 
 def test_missing_portfolio_is_told(visit: Visit) -> None:

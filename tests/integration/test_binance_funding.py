@@ -149,7 +149,7 @@ async def test_refusal_says_to_upload_a_file(exchange: LoopbackExchange, name: s
     message = caught.value.message
     assert message.startswith("The exchange's rates of funding of BTCUSDT cannot be read. ")
     assert words in message
-    assert message.endswith("Upload a file of rates, and name it in fundingHistory.")
+    assert message.endswith("Any backtest can pay a constant rate: funding CONSTANT with fundingRate.")
     assert "<" not in message
     if name in ("ban", "too many"):
         assert caught.value.retry_after_s is not None
@@ -157,16 +157,20 @@ async def test_refusal_says_to_upload_a_file(exchange: LoopbackExchange, name: s
 
 
 async def test_unreachable_and_slow_exchanges_say_so(exchange: LoopbackExchange) -> None:
-    with pytest.raises(ExchangeUnavailable, match=r"could not be reached\. Upload a file"):
+    with pytest.raises(
+        ExchangeUnavailable, match=r"could not be reached\. For a backtest of one symbol, upload a file"
+    ):
         await read(make_source(f"http://127.0.0.1:{unused_port()}"))
     exchange.script(FUNDING, [Fault(hang_s=5.0)])
-    with pytest.raises(ExchangeTimeout, match=r"within 0\.3 s\. Upload a file"):
+    with pytest.raises(ExchangeTimeout, match=r"within 0\.3 s\. For a backtest of one symbol, upload a file"):
         await read(make_source(exchange.url, deadline_s=0.3))
 
 
 async def test_symbol_without_rates_is_not_found(exchange: LoopbackExchange) -> None:
     exchange.funding = {"NEWUSDT": []}
-    with pytest.raises(SymbolNotFound, match=r"no perpetual future of that name\. Upload a file"):
+    with pytest.raises(
+        SymbolNotFound, match=r"no perpetual future of that name\. For a backtest of one symbol, upload a file"
+    ):
         await read(make_source(exchange.url), "NEWUSDT")
 
 
@@ -189,7 +193,7 @@ PAGES: dict[str, object] = {
 @pytest.mark.parametrize("name", PAGES)
 async def test_invalid_page_gives_no_rates(exchange: LoopbackExchange, name: str) -> None:
     exchange.script(FUNDING, [Fault(status=200, body=json.dumps(PAGES[name]).encode())] * 9)
-    with pytest.raises(ExchangeRefused, match=r"response is invalid: .*\. Upload a file"):
+    with pytest.raises(ExchangeRefused, match=r"response is invalid: .*\. For a backtest of one symbol, upload a file"):
         await read(make_source(exchange.url))
 
 
@@ -249,18 +253,20 @@ def test_served_run_without_future_must_upload(own_service: OwnService) -> None:
     service, exchange = own_service()
     unknown = run(service)
     assert (unknown.status_code, unknown.json()["code"]) == (404, "SYMBOL_NOT_FOUND")
-    assert unknown.json()["detail"].endswith("Upload a file of rates, and name it in funding_history.")
+    assert unknown.json()["detail"].endswith("a constant rate: funding CONSTANT with funding_rate.")
     exchange.script(FUNDING, [faults.restricted_location()] * 5)
     refused = run(service)
     assert (refused.status_code, refused.json()["code"]) == (502, "EXCHANGE_REFUSED")
-    assert "for legal reasons (HTTP 451). Upload a file of rates" in refused.json()["detail"]
+    assert (
+        "for legal reasons (HTTP 451). For a backtest of one symbol, upload a file of rates" in refused.json()["detail"]
+    )
 
 
 def test_service_without_futures_requires_a_history(own_service: OwnService) -> None:
     service, _ = own_service(binance_futures_url=None)
     answer = run(service)
     assert answer.status_code == 422
-    assert answer.json()["detail"].startswith("funding_history is required: this service reads no rates")
+    assert answer.json()["detail"].startswith("funding is HISTORY, and this service reads no rates")
 
 
 def test_rows_of_a_sweep_pay_exchange_rates(own_service: OwnService) -> None:

@@ -40,6 +40,13 @@ def _describe_conclusion(found: PortfolioConclusion) -> Iterator[str]:
         f"At most {found.most_open} positions were open at once; {found.refused_entries} entries were refused for want "
         f"of a place or cash. Mean correlation of the symbols: {write_number(found.correlations.mean)}"
     )
+    others = (
+        ("cut to what cash or volume allowed", found.reduced_entries),
+        ("dropped", found.dropped_entries),
+        ("ambiguous bars", found.ambiguous_bars),
+        ("liquidations", found.liquidations),
+    )
+    yield f"Entries and bars: {', '.join(f'{name} {write_number(count)}' for name, count in others)}"
     yield "symbol,profit,contribution_percent,trades,win_rate,refused_entries"
     for own in found.symbols:
         numbers = (own.profit, own.contribution, own.total_trades, own.win_rate, own.refused_entries)

@@ -6,7 +6,7 @@ The values are mappings of public names in snake_case, as in `requests.backtests
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from src.api.requests.backtests import build_request
@@ -15,10 +15,11 @@ from src.domain.error_text import Template
 from src.domain.errors import Conflict, InvalidInput, bad_value, error_of_code, inside, missing
 from src.domain.jobs import Job, JobState
 from src.domain.market import MarketRequest
+from src.domain.order_rules import Sizing
 from src.domain.parameters import Bounds, DeclaredParameter, build, check_parameters, parameter, parameters_of
 from src.domain.portfolio import PortfolioRequest, check_symbols
 from src.domain.runs import BacktestRequest
-from src.domain.trading import EngineName
+from src.domain.trading import EngineName, FillTiming
 
 MAX_WAIT_S: Final = 60
 """Proxies close connections on which nothing comes for a minute."""
@@ -44,17 +45,27 @@ class Waiting:
         check_parameters(self)
 
 
-def without_symbol(parameters: Sequence[DeclaredParameter]) -> tuple[DeclaredParameter, ...]:
-    """Return the parameters of a backtest as a portfolio has them: no symbol, and the engine that trades portfolios."""
-    return tuple(
-        item._replace(default=EngineName.EVENT_DRIVEN) if item.path == ("engine",) else item
-        for item in parameters
-        if item.parameter.name != _SYMBOL
-    )
+_OTHER_DEFAULTS: Final = {
+    **{item.parameter.name: "the equity ÷ maxOpen, if no other size is given either" for item in parameters_of(Sizing)},
+    "fill": FillTiming.NEXT_OPEN.value,
+}
+"""What applies in a portfolio if these are not given, by public name."""
 
 
-MARKET: Final = without_symbol(parameters_of(MarketRequest))
-RUN: Final = without_symbol(parameters_of(BacktestRequest))
+def of_portfolio(parameters: Sequence[DeclaredParameter]) -> tuple[DeclaredParameter, ...]:
+    """Return the parameters of a backtest as a portfolio has them: no symbol, and defaults of its own."""
+    return tuple(_with_own_default(item) for item in parameters if item.parameter.name != _SYMBOL)
+
+
+def _with_own_default(item: DeclaredParameter) -> DeclaredParameter:
+    if item.path == ("engine",):
+        return item._replace(default=EngineName.EVENT_DRIVEN)
+    meaning = _OTHER_DEFAULTS.get(item.parameter.name, item.parameter.default_meaning)
+    return item._replace(parameter=replace(item.parameter, default_meaning=meaning))
+
+
+MARKET: Final = of_portfolio(parameters_of(MarketRequest))
+RUN: Final = of_portfolio(parameters_of(BacktestRequest))
 OWN: Final = tuple(item for item in parameters_of(PortfolioRequest) if len(item.path) == 1)
 WAITING: Final = parameters_of(Waiting)
 
@@ -71,11 +82,15 @@ def build_portfolio(backtest: GivenBacktest, given: Given, *, name: str, max_bar
     with inside(name):
         request = build_request(values, backtest.strategy, backtest.params, max_bars=max_bars)
     try:
-        return build(PortfolioRequest, given, backtest=request, symbols=symbols)
+        portfolio = build(PortfolioRequest, given, backtest=request, symbols=symbols)
     except InvalidInput as error:
         if error.field is not None and error.field.partition(".")[0] not in _OF_ITSELF:
             error.move_into(name)
         raise
+    # Not in the domain: earlier versions stored such requests, with as many places as symbols.
+    if portfolio.max_open is not None and portfolio.max_open > len(symbols):
+        raise bad_value("maxOpen", got=portfolio.max_open, allowed=f"1 to {len(symbols)}, as many as there are symbols")
+    return portfolio
 
 
 def build_waiting(given: Given) -> float:

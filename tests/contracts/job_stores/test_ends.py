@@ -15,6 +15,7 @@ from src.domain.jobs import (
     JobOutcome,
     JobState,
 )
+from src.domain.portfolio import PortfolioConclusion
 from src.domain.walk_forward import WalkForwardConclusion
 from src.ports.jobs import JobStore, LeaseLost
 from src.stores.job_documents import decode_conclusion, encode_document
@@ -71,6 +72,19 @@ def test_sweep_of_an_earlier_version_is_read() -> None:
     assert document["value"].pop("timing") is not None
     found = decode_conclusion("j-1", zlib.compress(json.dumps(document).encode()))
     assert found == replace(make_conclusion(), timing=None)
+
+
+def test_portfolio_of_an_earlier_version_is_read() -> None:
+    whole, added = make_portfolio_conclusion(), ("reduced_entries", "dropped_entries", "ambiguous_bars", "liquidations")
+    document = json.loads(zlib.decompress(encode_document(whole)))
+    found = [document["value"], *document["value"]["symbols"]]
+    for name in (*added, "fill_band", "tick_size", "step_size", "min_notional", "funding_fingerprint"):
+        assert [part.pop(name) for part in found if name in part]
+    read = decode_conclusion("j-1", zlib.compress(json.dumps(document).encode()))
+    assert isinstance(read, PortfolioConclusion)
+    assert [getattr(read, name) for name in (*added, "fill_band")] == [None] * 5
+    assert {getattr(share, name) for share in read.symbols for name in (*added, "step_size")} == {None}
+    assert (read.metrics, read.warnings) == (whole.metrics, whole.warnings)
 
 
 async def test_failed_job_says_why(store: JobStore) -> None:

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 from src.domain.bars import Bars
+from src.domain.exchange_rules import ExchangeRules
+from src.domain.funding import Funding, FundingKind
+from src.domain.funding_rates import build_rates
 from src.domain.order_rules import Sizing
 from src.domain.portfolio import PortfolioSimulation
 from src.domain.trading import FillTiming, TradingRules
@@ -62,7 +65,7 @@ def test_symbols_share_is_its_trades() -> None:
     bars = [named(random_bars(200, seed=seed), f"S{seed}") for seed in range(2)]
     found = trade(bars)
     for run, own in zip(found.runs, bars, strict=True):
-        share = summarize_symbol(run, own, initial_cash=RULES.initial_cash, fingerprint="f")
+        share = summarize_symbol(run, own, RULES, fingerprint="f")
         closed = run.trades[~run.trades["is_open"]]
         assert share.profit == pytest.approx(run.trades["profit"].sum())
         assert share.contribution == pytest.approx(share.profit / RULES.initial_cash * 100)
@@ -70,6 +73,23 @@ def test_symbols_share_is_its_trades() -> None:
         assert share.win_rate == pytest.approx((closed["profit"] > 0).mean() * 100)
         assert share.exposure == pytest.approx((run.position != 0).mean() * 100)
         assert share.buy_and_hold_return == pytest.approx((own.close[-1] / own.close[0] - 1) * 100)
+
+
+def test_share_of_a_symbol_has_its_counts_and_steps() -> None:
+    bars = [named(random_bars(200, seed=1), "S1")]
+    [run] = trade(bars).runs
+    run = replace(run, reduced_entries=1, dropped_entries=2, ambiguous_bars=3, liquidations=4)
+    rates = build_rates(np.array([0]), np.array([0.0001]))
+    rules = replace(
+        RULES,
+        exchange=ExchangeRules(tick_size=0.5, step_size=0.25, min_notional=5.0),
+        funding=Funding(kind=FundingKind.HISTORY).with_rates(rates),
+    )
+    share = summarize_symbol(run, bars[0], rules, fingerprint="f")
+    counts = (share.reduced_entries, share.dropped_entries, share.ambiguous_bars, share.liquidations)
+    assert counts == (1, 2, 3, 4)
+    assert (share.tick_size, share.step_size, share.min_notional) == (0.5, 0.25, 5.0)
+    assert share.funding_fingerprint == rates.fingerprint
 
 
 def test_correlations_equal_those_of_numpy_where_both_were_held() -> None:

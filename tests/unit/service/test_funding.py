@@ -73,7 +73,7 @@ async def test_other_kinds_of_funding_read_nothing() -> None:
 
 
 async def test_service_without_the_exchange_requires_a_history() -> None:
-    with pytest.raises(InvalidInput, match="fundingHistory is required: this service reads no rates of the exchange"):
+    with pytest.raises(InvalidInput, match="funding is HISTORY, and this service reads no rates of the exchange"):
         await read_funding(catalog(None), request_of())
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from src.domain.errors import Conflict, InvalidInput
+from src.domain.exchange_rules import ExchangeRules, Filters
 from src.domain.jobs import JobOutcome, StageName
+from src.domain.market import Listing, SymbolWarning
 from src.domain.portfolio import PortfolioConclusion
 from src.service import portfolio_task
 from src.service.portfolio_runs import PortfolioTables, from_bytes
@@ -110,13 +114,70 @@ async def test_symbols_with_too_many_bars_together_are_refused(monkeypatch: pyte
         await World.of().run()
 
 
-async def test_warnings_name_their_symbol_once() -> None:
+async def test_warnings_name_their_symbols_once() -> None:
     world = World.of()
     for symbol, own in world.source.series.items():
         own.warnings = ("a hole", f"{symbol} has a hole.")
     found = await world.run()
     said = [text for text in found.warnings if "hole" in text]
-    assert said == [text for symbol in SYMBOLS for text in (f"{symbol}: a hole", f"{symbol} has a hole.")]
+    assert said == [f"{', '.join(SYMBOLS)}: a hole", *(f"{symbol} has a hole." for symbol in SYMBOLS)]
+
+
+async def test_second_attempt_groups_warnings_alike() -> None:
+    world, expected = World.of(), World.of()
+    for source in (world.source, expected.source):
+        for symbol, own in source.series.items():
+            own.warnings = (SymbolWarning(f"{symbol} has a hole.", "hole"),)
+    world.stored.kill = lambda at, written: len(world.stored.parts) == len(SYMBOLS)
+    with pytest.raises(Killed):
+        await world.run()
+    [kinds] = {tuple(json.loads(part)["kinds"]) for part in world.stored.parts.values()}
+    assert kinds == ("hole",)
+    world.stored.kill = lambda at, written: False
+    assert (await world.run()).warnings == (await expected.run()).warnings
+
+
+@dataclass
+class ExchangeSteps:
+    """The filters of an exchange, which change between attempts."""
+
+    step: float
+
+    async def listings(self) -> tuple[Listing, ...]:
+        filters = ExchangeRules(step_size=self.step, tick_size=self.step / 10)
+        return tuple(Listing(symbol=symbol, base="", quote="USDT", filters=filters) for symbol in SYMBOLS)
+
+
+def with_steps(world: World, steps: ExchangeSteps) -> None:
+    world.source.listings = steps.listings  # type: ignore[method-assign]
+    backtest = make_portfolio().backtest
+    rules = replace(backtest.rules, exchange=ExchangeRules(filters=Filters.EXCHANGE, min_notional=5.0))
+    world.stored = StoredJob.of(make_portfolio(backtest=replace(backtest, rules=rules)))
+
+
+async def test_second_attempt_keeps_the_steps_that_were_read() -> None:
+    world, steps = World.of(), ExchangeSteps(0.5)
+    with_steps(world, steps)
+    world.stored.kill = lambda at, written: len(world.stored.parts) == len(SYMBOLS)
+    with pytest.raises(Killed):
+        await world.run()
+    world.stored.kill = lambda at, written: False
+    steps.step = 0.25
+    found = await world.run()
+    assert isinstance(found.conclusion, PortfolioConclusion)
+    for own in found.conclusion.symbols:
+        assert (own.tick_size, own.step_size, own.min_notional) == (0.05, 0.5, 5.0)
+    assert np.all(world.tables().fills["quantity"] % 0.5 == 0)
+
+
+async def test_portfolio_with_other_steps_is_another_trial() -> None:
+    world, steps = World.of(), ExchangeSteps(0.5)
+    with_steps(world, steps)
+    await world.run()
+    steps.step = 0.25
+    with_steps(world, steps)
+    await world.run()
+    assert len(world.ledger.keys) == 2
 
 
 async def test_second_equal_portfolio_is_no_new_trial() -> None:

@@ -4,30 +4,42 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from src.domain.errors import InvalidInput, UnreadableResult
-from src.domain.portfolio import MAX_SYMBOL_BARS, MAX_SYMBOLS, check_symbols
-from src.service.portfolio_runs import PortfolioTables, build_tables, from_bytes, read_inputs, to_bytes, trade
-from src.service.portfolios import PortfolioRows, check_size, list_balances
+from src.domain.errors import InvalidInput, SourceNotFound, UnreadableResult
+from src.domain.order_rules import Exits
+from src.domain.portfolio import MAX_SYMBOL_BARS, MAX_SYMBOLS, PortfolioRequest, check_symbols
+from src.domain.trading import FillTiming, IntrabarPolicy, TradingRules
+from src.ports.market import DatasetStore
+from src.service.jobs import JobService
+from src.service.portfolio_runs import (
+    PortfolioTables,
+    SymbolInputs,
+    build_tables,
+    from_bytes,
+    measure_fill_band,
+    read_inputs,
+    to_bytes,
+    trade,
+)
+from src.service.portfolios import PortfolioRows, PortfolioService, check_size, list_balances
+from src.service.sources import SourceCatalog
 from tests.equality import assert_identical
 from tests.factories import make_market
-from tests.portfolios import SYMBOLS, SeveralBars, make_portfolio
+from tests.portfolios import BARS, SYMBOLS, SeveralBars, make_portfolio
+from tests.unit.service.known_bars import make_service
 
 KNOWN = 400
 
 
 @pytest.fixture(scope="module")
 def tables() -> PortfolioTables:
-    request, source = make_portfolio(), SeveralBars(known=KNOWN, bars=KNOWN)
-    inputs = []
-    for symbol in SYMBOLS:
-        backtest = replace(request.backtest, market=replace(request.backtest.market, symbol=symbol))
-        inputs.append(read_inputs(backtest, _series(source, symbol), None))
-    return build_tables(trade(request, inputs))
+    request = make_portfolio()
+    return build_tables(trade(request, inputs_of(request)))
 
 
 def _series(source: SeveralBars, symbol: str) -> Any:
@@ -139,13 +151,90 @@ def test_wrong_symbols_are_refused_by_place(symbols: tuple[str, ...], message: s
         check_symbols(symbols)
 
 
+def inputs_of(request: PortfolioRequest) -> list[SymbolInputs]:
+    source = SeveralBars(known=KNOWN, bars=KNOWN)
+    return [
+        read_inputs(replace(request.backtest, market=make_market(symbol=symbol)), _series(source, symbol), None)
+        for symbol in request.symbols
+    ]
+
+
+@pytest.mark.parametrize("own", IntrabarPolicy)
+def test_fill_band_equals_runs_under_both_policies(own: IntrabarPolicy) -> None:
+    found = {}
+    for policy in IntrabarPolicy:
+        rules = TradingRules(
+            fill=FillTiming.NEXT_OPEN, exits=Exits(stop_loss_rate=0.01, take_profit_rate=0.01), intrabar=policy
+        )
+        request = make_portfolio(backtest=replace(make_portfolio().backtest, rules=rules))
+        inputs = inputs_of(request)
+        found[policy] = (request, inputs, trade(request, inputs))
+    _, _, run = found[own]
+    band = measure_fill_band(*found[own])
+    assert band is not None
+    assert band.ambiguous_bars == run.merged.ambiguous_bars == sum(each.ambiguous_bars for each in run.simulation.runs)
+    assert band.ambiguous_bars > 0
+    extremes = (IntrabarPolicy.PESSIMISTIC, IntrabarPolicy.OPTIMISTIC)
+    assert (band.pessimistic_return, band.optimistic_return) == tuple(
+        found[policy][2].metrics.total_return for policy in extremes
+    )
+
+
+def test_portfolio_without_ambiguous_bars_has_no_band() -> None:
+    request = make_portfolio()
+    inputs = inputs_of(request)
+    assert measure_fill_band(request, inputs, trade(request, inputs)) is None
+
+
+class OneDataset:
+    """A store in which Ann has one dataset, of the first symbol."""
+
+    async def get(self, user_id: str, name: str) -> Any:
+        if name != "mine":
+            raise SourceNotFound("none")
+        return SimpleNamespace(name=name, symbol=SYMBOLS[0])
+
+    async def source(self, user_id: str, name: str) -> Any:
+        return SeveralBars(known=KNOWN, bars=KNOWN)
+
+
+@pytest.mark.parametrize(("source", "symbols"), [("mine", SYMBOLS[:1]), (None, SYMBOLS), ("several", SYMBOLS)])
+async def test_fitting_source_starts_a_portfolio(source: str | None, symbols: tuple[str, ...]) -> None:
+    assert await start(source, symbols) == ["queued"]
+
+
+async def test_dataset_of_one_symbol_starts_no_job() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        await start("mine", SYMBOLS)
+    assert caught.value.field == "symbols.1"
+    assert caught.value.message == (
+        "symbols.1 is 'BBBUSDT'. A portfolio takes the bars of all symbols from one source, and the dataset 'mine' has "
+        "AAAUSDT only. Allowed: this one symbol, or another source (several)."
+    )
+
+
+async def start(source: str | None, symbols: tuple[str, ...]) -> list[str]:
+    """Start a portfolio, and return what was submitted."""
+    submitted: list[str] = []
+
+    async def submit(request: PortfolioRequest, idempotency_key: str | None) -> None:
+        submitted.append("queued")
+
+    catalog = SourceCatalog(
+        sources={"several": SeveralBars(known=KNOWN, bars=KNOWN)}, datasets=cast("DatasetStore", OneDataset())
+    )
+    backtests = replace(make_service(catalog.default), sources=catalog)  # type: ignore[arg-type]
+    service = PortfolioService(
+        jobs=cast("JobService", SimpleNamespace(submit=submit)), backtests=backtests, computing=backtests.computing
+    )
+    market = make_market(symbol=symbols[0], limit=BARS, source=source)
+    await service.start(make_portfolio(backtest=replace(make_portfolio().backtest, market=market), symbols=symbols))
+    return submitted
+
+
 def test_exposure_counts_times_with_positions_that_cancel() -> None:
-    request, source = make_portfolio(), SeveralBars(known=KNOWN, bars=KNOWN)
-    inputs = []
-    for symbol in SYMBOLS:
-        backtest = replace(request.backtest, market=replace(request.backtest.market, symbol=symbol))
-        inputs.append(read_inputs(backtest, _series(source, symbol), None))
-    run = trade(request, inputs)
+    request = make_portfolio()
+    run = trade(request, inputs_of(request))
     expected = np.count_nonzero(run.simulation.open_positions) / len(run.simulation.time_ms) * 100
     assert run.metrics.exposure == pytest.approx(expected)
     assert 0 < run.metrics.exposure < 100

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from src.api.requests.portfolios import echo_portfolio
+from src.api.requests.portfolios import RUN, echo_portfolio
 from src.api.rest.portfolio_bodies import read_portfolio
 from src.domain.errors import InvalidInput, InvalidRule
 from src.domain.portfolio import Rank
@@ -53,6 +53,13 @@ def test_defaults_of_a_portfolio_are_filled_in() -> None:
     assert "symbol" not in echo["backtest"]  # type: ignore[operator]
 
 
+def test_parameters_have_the_defaults_of_portfolios() -> None:
+    meanings = {item.parameter.name: item.description for item in RUN}
+    assert meanings["fill"].endswith("If not given: NEXT_OPEN.")
+    for name in ("percent_size", "quote_size", "risk_percent", "volatility_target", "fixed_size"):
+        assert "if not given: the equity ÷ maxOpen, if no other size is given either." in meanings[name]
+
+
 def test_model_of_its_own_field_is_read() -> None:
     model = {"user_id": "ann", "model_path": "ann_m.onnx", "threshold": 0.6}
     request, _, _ = read({"symbols": ["A", "B"], "ml_backtest": model})
@@ -74,6 +81,7 @@ def test_model_of_its_own_field_is_read() -> None:
         ({"symbols": ["A", 1]}, "symbols.1", "symbols.1 is 1. Allowed: text."),
         ({"symbols": ["A", "a"]}, "symbols.1", "symbols.1 is 'A', which is listed before. Allowed: different symbols."),
         ({"max_open": 0}, "maxOpen", "maxOpen is 0. Allowed: 1 ≤ x ≤ 100 (count)."),
+        ({"max_open": 3}, "maxOpen", "maxOpen is 3. Allowed: 1 to 2, as many as there are symbols."),
         ({"max_open": 1.5}, "max_open", "max_open is 1.5. Allowed: a whole number."),
         ({"max_open": "a"}, "max_open", "max_open is 'a'. Allowed: a whole number."),
         ({"rank": "BEST"}, "rank", "rank is 'BEST'. Allowed: LISTED, VOLUME, MOMENTUM."),

@@ -4,7 +4,7 @@ import { html, useEffect, useMemo, useState } from "../../vendor/preact-htm.mjs"
 import { getOpenApi, listDatasets, listModels, listStrategies, startPortfolio } from "../api.js";
 import { fieldOf, labeled, MarketForm, NOT_TRADING, settingsToSend, TradingForm } from "../backtest_form.js";
 import { ErrorNotice, Field, Skeleton, useLoad } from "../components.js";
-import { ownName, parametersOf, toValue, valuesToSend } from "../form.js";
+import { ownName, parametersOf, valuesToSend } from "../form.js";
 import { formatCounted } from "../format.js";
 import { RulesForm } from "../rules.js";
 import { announce, mount, pageUrl, useUser } from "../shell.js";
@@ -14,7 +14,9 @@ const OWN = ["max_open", "rank", "rank_bars"];
 /** What the service refuses of a portfolio, or what it has one value of. */
 const NOT_OF_PORTFOLIOS = ["engine", "detail_interval", "cross_check", "funding_history", "symbol"];
 const FIRST_SYMBOLS = "BTCUSDT, ETHUSDT, BNBUSDT, SOLUSDT, XRPUSDT";
-const LIST = { type: "TEXTS" };
+
+/** Symbols have no blanks, so that any of these separates them. */
+const listSymbols = (text) => text.split(/[\s,;]+/).filter(Boolean);
 
 async function loadAll(user, signal) {
   const [catalog, description, datasets, models] = await Promise.all([
@@ -39,7 +41,7 @@ function bodyOf(form, loaded, strategy, user) {
   const settings = settingsToSend(form, loaded.parameters, user);
   const params = valuesToSend(strategy.parameters, form.params[strategy.name] ?? {});
   return {
-    symbols: toValue(LIST, form.symbols) ?? [],
+    symbols: listSymbols(form.symbols),
     ...valuesToSend(loaded.own, form.own),
     ...(strategy.name === MODEL
       ? { ml_backtest: { ...settings, ...params } }
@@ -48,8 +50,8 @@ function bodyOf(form, loaded, strategy, user) {
 }
 
 function SymbolsField({ value, onChange, error }) {
-  const count = (toValue(LIST, value) ?? []).length;
-  const help = `${formatCounted(count, "symbol")}. Separate them by commas or lines; the first ones go first if the entries are ranked as listed.`;
+  const count = listSymbols(value).length;
+  const help = `${formatCounted(count, "symbol")}. Separate them by commas, blanks or lines; the first ones go first if the entries are ranked as listed.`;
   return html`<${Field} id="portfolio-symbols" label="Symbols" help=${help} error=${error} wide>
     <textarea
       id="portfolio-symbols"
@@ -80,7 +82,7 @@ function NewPortfolioForm({ loaded, user }) {
   const params = form.params[strategy.name] ?? {};
   const trading = loaded.parameters.filter(({ name }) => !NOT_TRADING.includes(name));
   const isComplete = { [MODEL]: () => Boolean(params.model_path), [RULES]: () => RULE_TEXTS.some((name) => params[name]?.trim()) };
-  const isReady = toValue(LIST, form.symbols) !== undefined && (isComplete[strategy.name]?.() ?? true);
+  const isReady = listSymbols(form.symbols).length > 0 && (isComplete[strategy.name]?.() ?? true);
   // A symbol of the list is named by its place.
   const field = start.error?.field?.startsWith("symbols") ? "symbols" : fieldOf(start.error);
   const names = [...loaded.parameters, ...strategy.parameters, ...loaded.own].map(ownName);

@@ -24,8 +24,14 @@ const COLUMNS = [
   ["total_fees", "Fees", formatAdaptive],
   ["total_funding", "Funding", formatAdaptive],
   ["refused_entries", "Refused entries", formatCount],
+  ["reduced_entries", "Cut entries", formatCount],
+  ["dropped_entries", "Dropped entries", formatCount],
+  ["ambiguous_bars", "Ambiguous bars", formatCount],
+  ["liquidations", "Liquidations", formatCount],
   ["bars", "Bars", formatCount],
 ];
+/** Columns that are left out if they have nothing to say of any symbol. */
+const OFTEN_EMPTY = new Set(["total_funding", "reduced_entries", "dropped_entries", "ambiguous_bars", "liquidations"]);
 const SYMBOL = "symbol";
 
 /** Rows in order: what has no figure stays last, whichever the direction. */
@@ -45,7 +51,7 @@ export function Symbols({ symbols }) {
     setSort((old) => ({ by: name, descending: old.by === name ? !old.descending : name !== SYMBOL }));
     announce(`Sorted by ${name.replaceAll("_", " ")}`);
   }
-  const columns = COLUMNS.filter(([name]) => name !== "total_funding" || symbols.some((one) => one.total_funding !== 0));
+  const columns = COLUMNS.filter(([name]) => !OFTEN_EMPTY.has(name) || symbols.some((one) => one[name]));
   return html`<section class="panel" aria-labelledby="symbols">
     <div class="panel-head">
       <h2 id="symbols">By symbol</h2>
