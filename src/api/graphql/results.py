@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 import strawberry
 
+from src.api.graphql.columns import RowColumns
 from src.api.graphql.context import Info
 from src.api.graphql.enums import EngineName, RunStatus
 from src.api.graphql.quality import DataQuality, quality_of
@@ -54,7 +55,10 @@ from src.domain.verdict import Unchecked
 
 Checked = TypeVar("Checked")
 
-_FIRST = "Maximum number of rows; null: all, up to MAX_ROWS_PER_ANSWER (100,000). If rows are cut, `warnings` says so."
+_FIRST = (
+    "Maximum number of rows; null: all, up to MAX_ROWS_PER_ANSWER (100,000). If rows are cut, `warnings` and the "
+    "response's extensions.warnings say so."
+)
 _POINTS = "Maximum number of rows: each then stands for as many bars; null: a row for each bar."
 _OFFSET = "Rows to skip, a count."
 
@@ -207,7 +211,7 @@ class BacktestResult(Run):
         first: Annotated[int | None, strawberry.argument(description=_FIRST)] = None,
         offset: Annotated[int | None, strawberry.argument(description=_OFFSET)] = 0,
     ) -> Sequence[DataPoint]:
-        page = page_of(equity_rows(self.result), first, offset or 0, context=info.context)
+        page = _page_of_table("data", equity_rows(self.result), first, offset or 0, info)
         return await with_bar_columns(info, self.result, page, offset or 0)
 
     @resolved("Orders executed, oldest first.")
@@ -217,7 +221,7 @@ class BacktestResult(Run):
         first: Annotated[int | None, strawberry.argument(description=_FIRST)] = None,
         offset: Annotated[int | None, strawberry.argument(description=_OFFSET)] = 0,
     ) -> Sequence[Fill]:
-        return page_of(fill_rows(self.result), first, offset or 0, context=info.context)
+        return _page_of_table("fills", fill_rows(self.result), first, offset or 0, info)
 
     @resolved("Positions in order of entry, including one still open at the end.")
     def trades(
@@ -226,7 +230,7 @@ class BacktestResult(Run):
         first: Annotated[int | None, strawberry.argument(description=_FIRST)] = None,
         offset: Annotated[int | None, strawberry.argument(description=_OFFSET)] = 0,
     ) -> Sequence[Trade]:
-        return page_of(trade_rows(self.result), first, offset or 0, context=info.context)
+        return _page_of_table("trades", trade_rows(self.result), first, offset or 0, info)
 
     @resolved("Rows as columns, reduced to points if asked; only the columns that are selected are read.")
     async def series(
@@ -345,6 +349,17 @@ def connection_of(page: runs.ResultPage) -> BacktestConnection:
         page_info=PageInfo(has_next_page=page.next_cursor is not None, end_cursor=page.next_cursor),
         warnings=list(page.warnings),
     )
+
+
+def _page_of_table(name: str, rows: RowColumns, first: int | None, offset: int, info: Info) -> RowColumns:
+    """Return a page; if the service cut it and not the client, `extensions.warnings` says so, whatever is selected."""
+    page, most = page_of(rows, first, offset, context=info.context), info.context.max_rows
+    if first is None and offset + len(page) < len(rows):
+        info.context.warn(
+            cut_warnings({name: len(rows)}, most, lambda table: f"{table}(first: {most}, offset: {offset + most})"),
+            info.path,
+        )
+    return page
 
 
 def _found(checked: Checked | Unchecked) -> Checked | None:

@@ -180,6 +180,7 @@ class Query(JobQuery, UsageQuery):
         # The service says what is wrong with a page of another size.
         info.context.claim_summaries(min(max(size, 0), MAX_COMPARED))
         page = await info.context.results.list(user_id=user_id, symbol=symbol, first=size, after=after)
+        info.context.warn(page.warnings, info.path)
         return connection_of(page)
 
     @resolved("Stored results side by side, in the order asked for.")

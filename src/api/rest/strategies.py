@@ -58,5 +58,6 @@ async def describe_rules(request: Request) -> Response:
     check_json(request.headers.get("content-type", ""))
     report = check_rules(read_rules_body(await request.body()))
     count = len(report.faults)
-    message = f"{count} fault(s)" if count else "The rules can be traded"
+    needs = " with a model" if report.reads_model else ""
+    message = f"{count} fault(s)" if count else f"The rules can be traded{needs}"
     return respond(message, RuleReportSchema.of(report))

@@ -21,7 +21,8 @@ def find_edges(
     """Return the action [n] at each bar at which the target position changes; it is flat before the first bar.
 
     Long from `buy` until `sell`, short from `short` until `cover`. Buy while short reverses the position, and so does
-    short while long. A pair whose conditions are both true at one bar changes nothing; nor do buy and short together.
+    short while long. A pair whose conditions are both true at one bar does nothing there; if buy and short then both
+    remain, nothing changes.
     """
     action = np.zeros(buy.size, dtype=np.int8)
     target = 0

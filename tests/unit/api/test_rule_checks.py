@@ -53,6 +53,12 @@ async def test_both_apis_give_the_same_report(name: str) -> None:
     assert answer.json()["data"] == await check_over_graphql(BODIES[name])
 
 
+async def test_message_names_the_model_that_rules_read() -> None:
+    answer = (await check_over_rest({"buy": "model() > 0.5"})).json()
+    assert answer["message"] == "The rules can be traded with a model"
+    assert answer["data"]["reads_model"] is True
+
+
 async def test_report_describes_rules_that_can_be_traded() -> None:
     answer = (await check_over_rest(BODIES["fine"])).json()
     assert answer["message"] == "The rules can be traded"

@@ -158,6 +158,20 @@ async def test_three_tables_with_every_field_are_one_answer() -> None:
         assert [len(read[name]) for name in tables] == [100, 100, 100]
 
 
+async def test_cut_table_of_a_result_warns_in_extensions() -> None:
+    client = GraphQLClient()
+    client.backtests.results["long"] = make_result(150, id="long")
+    answer = await client.post('{ old: backtest(id: "long") { data { Date } } }')
+    assert len(answer["data"]["old"]["data"]) == 100
+    [warning] = answer["extensions"]["warnings"]
+    assert warning["path"] == ["old", "data"]
+    assert warning["message"].startswith("data has 150 rows, and one response holds 100")
+    assert "beginning with data(first: 100, offset: 100)" in warning["message"]
+    for page in ("first: 100", "offset: 100", "first: 60, offset: 20"):
+        asked = await client.post(f'{{ backtest(id: "long") {{ data({page}) {{ Date }} }} }}')
+        assert "extensions" not in asked, page
+
+
 async def test_long_ohlcv_is_cut_with_a_warning() -> None:
     client = GraphQLClient()
     document = """query ($first: Int, $offset: Int) {
