@@ -249,6 +249,21 @@ def test_served_run_pays_exchange_rates(own_service: OwnService) -> None:
     assert httpx.get(f"{service}/api/backtests/{found['id']}/neighbors", timeout=60).status_code == 200
 
 
+def test_portfolio_keeps_the_rates_of_each_symbol(own_service: OwnService) -> None:
+    service, exchange = own_service()
+    single = run(service, funding="NONE").json()["data"]
+    symbols = {"BTCUSDT": "0.00050000", "ETHUSDT": "0.00010000"}
+    exchange.funding = {symbol: rates_of(single["data"], rate, beyond=3) for symbol, rate in symbols.items()}
+    backtest = {"user_id": "payer", **MARKET, **RULES}
+    del backtest["symbol"]
+    body = {"symbols": list(symbols), "backtest": backtest, "wait_seconds": 60}
+    found = httpx.post(f"{service}/api/portfolios", json=body, timeout=90).json()["data"]["conclusion"]
+    prints = [share["funding_fingerprint"] for share in found["symbols"]]
+    assert prints[0] == run(service).json()["data"]["funding_fingerprint"]
+    assert None not in prints
+    assert prints[0] != prints[1]
+
+
 def test_served_run_without_future_must_upload(own_service: OwnService) -> None:
     service, exchange = own_service()
     unknown = run(service)

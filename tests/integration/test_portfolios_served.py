@@ -112,6 +112,29 @@ def test_profits_of_symbols_add_up_to_the_portfolio(service: str, portfolio_id: 
     assert returns == pytest.approx(np.mean([share["buy_and_hold_return"] for share in shares]))
 
 
+@pytest.mark.parametrize(
+    ("rules", "count", "text"),
+    [
+        (
+            {"stop_loss": 0.01, "take_profit": 0.01},
+            "ambiguous_bars",
+            "not tell what was hit first: the total return is",
+        ),
+        ({"fixed_size": 1e9}, "reduced_entries", "entries were cut to what the cash allowed: the fixed size of 1e+09"),
+        ({"max_volume_share": 1e-6}, "reduced_entries", "entries were cut to what the cash or the volume allowed"),
+        ({"quote_size": 20, "min_notional": 50}, "dropped_entries", "signals opened nothing: the entry would have"),
+    ],
+)
+def test_entries_that_rules_change_are_told(service: str, rules: dict[str, Any], count: str, text: str) -> None:
+    # Another user, because each portfolio is a trial among which later ones are judged.
+    own = {"user_id": "ruler", "strategy": {"ma_crossover": {"fast": 2, "slow": 5}}, "stop_loss": None} | rules
+    body = {"symbols": list(SYMBOLS[:2]), "backtest": BODY["backtest"] | own, "wait_seconds": 60}
+    found = data_of(run(service, body))["conclusion"]
+    assert found[count] == sum(share[count] for share in found["symbols"]) > 0
+    assert any(text in warning for warning in found["warnings"])
+    assert (found["fill_band"] is not None) == (found["ambiguous_bars"] > 0)
+
+
 def test_rows_are_the_same_in_every_format(service: str, portfolio_id: str) -> None:
     for name in ("equity", "fills", "trades"):
         address = f"{service}/api/portfolios/{portfolio_id}/{name}"
