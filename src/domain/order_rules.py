@@ -252,7 +252,7 @@ class Exits:
     order: ExitOrder = field(default_factory=ExitOrder)
     cooldown_bars: int = parameter(
         name="cooldown_bars",
-        meaning="Bars, from that of a stop on, whose signals open nothing",
+        meaning="Bars, from that of a stop or a liquidation on, whose signals open nothing",
         default=0,
         unit="bars",
         bounds=Bounds(minimum=0, maximum=MAX_COUNT),

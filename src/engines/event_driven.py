@@ -52,7 +52,7 @@ Consequences:
   passed its limit too, the order becomes a limit entry at that limit, already in this bar.
 - With `entry_reprice`, a waiting entry moves to its distance from each close. Its expiry does not change.
 - Without `exit_on_signal`, signals do nothing while a position is open.
-- After a stop, the signals of `cooldown_bars` bars open nothing, counted from the bar of the stop.
+- After a stop or a liquidation, the signals of `cooldown_bars` bars open nothing, counted from its bar.
 - With `close_at_end`, a position that is open at the last close is closed there, with costs.
 - A signal that only closes (`CLOSE_LONG`, `CLOSE_SHORT`) concerns one direction: it closes a position of that direction
   at the market and cancels a waiting entry of that direction. A position or a waiting entry of the other direction

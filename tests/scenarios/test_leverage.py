@@ -52,6 +52,19 @@ CASES = [
         """,
     ),
     Scenario(
+        name="signals rest after a liquidation as after a stop",
+        rules=rules(units=1, fill=FillTiming.SAME_CLOSE, leverage=10, cooldown=2),
+        liquidations=1,
+        distance=0.0,
+        table="""
+        open high low close | signal | fills                    | equity
+        100  101  99  100   | buy    | buy 1 @ 100 signal       | 1000
+        100  101  85  88    | buy    | sell 1 @ 90 liquidation  | 990
+        88   89   87  88    | buy    |                          | 990
+        88   89   87  88    | buy    | buy 1 @ 88 signal        | 990
+        """,
+    ),
+    Scenario(
         name="the maintenance margin is left of a position that is liquidated in time",
         rules=rules(leverage=10, maintenance=0.05),
         liquidations=1,
