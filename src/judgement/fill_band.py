@@ -33,8 +33,8 @@ def find_fill_band(
 ) -> FillBand | None:
     """Return the band of a run that has this total return, in per cent, under its own policy.
 
-    `return_under` runs it under another policy, and returns None if that run failed; then there is no band. A run under
-    `NEAREST`, which lies between the extreme ones bar by bar, needs two more.
+    `return_under` returns the total return under another policy, in per cent; None if that run failed. None is returned
+    then, and if no bar was ambiguous. A run under `NEAREST` lies between the two extremes, and needs both of them.
     """
     if not ambiguous_bars:
         return None

@@ -8,7 +8,6 @@ from typing import Annotated, Any, TypeVar
 
 import strawberry
 
-from src.api.graphql.columns import RowColumns
 from src.api.graphql.context import Info
 from src.api.graphql.enums import EngineName, RunStatus
 from src.api.graphql.quality import DataQuality, quality_of
@@ -22,7 +21,7 @@ from src.api.graphql.reports import (
     UncheckedType,
     VerdictLevelType,
 )
-from src.api.graphql.rows import equity_rows, fill_rows, page_of, trade_rows
+from src.api.graphql.rows import equity_rows, fill_rows, page_of_table, trade_rows
 from src.api.graphql.tearsheets import (
     CostBreakdownType,
     DrawdownType,
@@ -211,7 +210,7 @@ class BacktestResult(Run):
         first: Annotated[int | None, strawberry.argument(description=_FIRST)] = None,
         offset: Annotated[int | None, strawberry.argument(description=_OFFSET)] = 0,
     ) -> Sequence[DataPoint]:
-        page = _page_of_table("data", equity_rows(self.result), first, offset or 0, info)
+        page = page_of_table("data", equity_rows(self.result), first, offset or 0, info)
         return await with_bar_columns(info, self.result, page, offset or 0)
 
     @resolved("Orders executed, oldest first.")
@@ -221,7 +220,7 @@ class BacktestResult(Run):
         first: Annotated[int | None, strawberry.argument(description=_FIRST)] = None,
         offset: Annotated[int | None, strawberry.argument(description=_OFFSET)] = 0,
     ) -> Sequence[Fill]:
-        return _page_of_table("fills", fill_rows(self.result), first, offset or 0, info)
+        return page_of_table("fills", fill_rows(self.result), first, offset or 0, info)
 
     @resolved("Positions in order of entry, including one still open at the end.")
     def trades(
@@ -230,7 +229,7 @@ class BacktestResult(Run):
         first: Annotated[int | None, strawberry.argument(description=_FIRST)] = None,
         offset: Annotated[int | None, strawberry.argument(description=_OFFSET)] = 0,
     ) -> Sequence[Trade]:
-        return _page_of_table("trades", trade_rows(self.result), first, offset or 0, info)
+        return page_of_table("trades", trade_rows(self.result), first, offset or 0, info)
 
     @resolved("Rows as columns, reduced to points if asked; only the columns that are selected are read.")
     async def series(
@@ -349,17 +348,6 @@ def connection_of(page: runs.ResultPage) -> BacktestConnection:
         page_info=PageInfo(has_next_page=page.next_cursor is not None, end_cursor=page.next_cursor),
         warnings=list(page.warnings),
     )
-
-
-def _page_of_table(name: str, rows: RowColumns, first: int | None, offset: int, info: Info) -> RowColumns:
-    """Return a page; if the service cut it and not the client, `extensions.warnings` says so, whatever is selected."""
-    page, most = page_of(rows, first, offset, context=info.context), info.context.max_rows
-    if first is None and offset + len(page) < len(rows):
-        info.context.warn(
-            cut_warnings({name: len(rows)}, most, lambda table: f"{table}(first: {most}, offset: {offset + most})"),
-            info.path,
-        )
-    return page
 
 
 def _found(checked: Checked | Unchecked) -> Checked | None:

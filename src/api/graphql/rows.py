@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import cast
 
 from src.api.graphql.columns import ListedColumn, RowColumns
-from src.api.graphql.context import GraphQLContext
+from src.api.graphql.context import GraphQLContext, Info
 from src.api.graphql.types import FeatureColumn, FeatureTable
-from src.api.rows.row_pages import check_first
+from src.api.rows.row_pages import check_first, cut_warnings
 from src.api.rows.tables import candle_columns, equity_columns, feature_columns, fill_columns, trade_columns
 from src.domain.bars import Bars
 from src.domain.errors import bad_value
@@ -58,3 +58,14 @@ def page_of(rows: RowColumns, first: int | None, offset: int, *, context: GraphQ
         raise bad_value("offset", got=offset, allowed="a whole number ≥ 0")
     most = context.max_rows
     return rows.page(check_first(min(most, len(rows)) if first is None else first, max_rows=most), offset)
+
+
+def page_of_table(name: str, rows: RowColumns, first: int | None, offset: int, info: Info) -> RowColumns:
+    """Return a page; if the service cut it and not the client, `extensions.warnings` says so, whatever is selected."""
+    page, most = page_of(rows, first, offset, context=info.context), info.context.max_rows
+    if first is None and offset + len(page) < len(rows):
+        info.context.warn(
+            cut_warnings({name: len(rows)}, most, lambda table: f"{table}(first: {most}, offset: {offset + most})"),
+            info.path,
+        )
+    return page
