@@ -74,8 +74,8 @@ def ruin_objections(metrics: Metrics) -> Iterator[Reason]:
         yield make_objection(
             VerdictLevel.DOUBTFUL,
             ReasonCode.RUINED,
-            f"The account lost nearly everything: it fell by {format_figure(lost, RUIN_DRAWDOWN)} % from its peak, where "
-            f"less than {RUIN_DRAWDOWN:g} % is allowed. The other figures describe trades of what was left.",
+            f"The account lost nearly everything: it fell by {format_figure(lost, RUIN_DRAWDOWN)} % from its peak, "
+            f"where less than {RUIN_DRAWDOWN:g} % is allowed. The other figures describe trades of what was left.",
             value=lost,
             threshold=RUIN_DRAWDOWN,
             unit="per cent",
